@@ -1,0 +1,101 @@
+"""Where the kit keeps things and how it is wired: the only configuration `hw` reads.
+
+`$FIELDKIT_STATE/kit.toml` is written by `fieldkit init` and edited by the person who builds the kit:
+
+    [voltage]
+    sensor = "ina219:///dev/i2c-1/0x40"   # or ina219+sim:///path/of/the/simulated/registers
+    divider = 1.0                         # battery volts per volt at the sensor
+    rate_hz = 1000                        # at least 250
+
+    [outputs]
+    write_enable = "gpio17"               # "none" where it is not fitted
+    wiring = "write_enable"               # "standby" where it is the transceiver's standby pin
+    arm_button = "none"
+
+    [media]
+    a = "/media/fieldkit-a"
+    b = "/media/fieldkit-b"
+    simulated = false                     # true: both may lie on one filesystem; shown everywhere
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hw.errors import BadInputError
+
+
+class VoltageConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The sensor on the vehicle battery."""
+
+    sensor: str
+    divider: Annotated[float, Meta(ge=1.0)] = 1.0
+    rate_hz: Annotated[int, Meta(ge=250, le=4000)] = 1000
+
+
+class OutputsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The write-enable line and the arm button."""
+
+    write_enable: str = "none"
+    wiring: Literal["write_enable", "standby"] = "write_enable"
+    arm_button: str = "none"
+
+
+class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The two mount points that backups go to."""
+
+    a: str
+    b: str
+    simulated: bool = False
+
+
+class KitConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of `kit.toml`."""
+
+    voltage: VoltageConfig
+    media: MediaConfig
+    outputs: OutputsConfig = OutputsConfig()
+
+
+def run_dir() -> Path:
+    """Folder of the sockets: `$FIELDKIT_RUN`, else by user as the XDG rules say."""
+    return _dir("FIELDKIT_RUN", "/run/fieldkit", "XDG_RUNTIME_DIR", Path(f"/tmp/fieldkit-{os.getuid()}"))
+
+
+def state_dir() -> Path:
+    """Folder of all that must survive: `$FIELDKIT_STATE`, else by user as the XDG rules say."""
+    home_state = Path.home() / ".local/state"
+    return _dir("FIELDKIT_STATE", "/var/lib/fieldkit", "XDG_STATE_HOME", home_state)
+
+
+def _dir(variable: str, service: str, xdg: str, otherwise: Path) -> Path:
+    if value := os.environ.get(variable):
+        return Path(value)
+    if os.getuid() == 0:
+        return Path(service)
+    return Path(os.environ.get(xdg) or otherwise) / "fieldkit"
+
+
+def load_config(state: Path) -> KitConfig:
+    """Read `kit.toml`.
+
+    Raises:
+        BadInputError: the file is missing or one of its fields is wrong; the sentence names it.
+    """
+    path = state / "kit.toml"
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text()), KitConfig)
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"The kit has no configuration: {path} is missing.", "Run 'fieldkit init' first."
+        ) from error
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BadInputError(
+            f"The kit's configuration {path} is wrong: {error}.", "Correct that line and start again."
+        ) from error

@@ -1,0 +1,1 @@
+"""The gate: whether a request, and each frame of it, may reach the car."""

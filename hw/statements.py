@@ -1,0 +1,108 @@
+"""The signed documents that gates look at: backup manifest, checks, acknowledgment.
+
+Each is JSON in RFC 8785 canonical form, signed with SSHSIG (Ed25519) in its own namespace, so that
+a signature made for one purpose is worthless for another. `hw` verifies over the bytes that it was
+given and decodes them strictly; whoever signs, encodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hw.plan import Hex, IdentityValue, Sha256
+
+NAMESPACE_BACKUP = "fieldkit-backup"
+NAMESPACE_CHECKS = "fieldkit-checks"
+NAMESPACE_ACKNOWLEDGMENT = "fieldkit-acknowledgment"
+NAMESPACE_PROFILE = "fieldkit-profile"
+NAMESPACE_RECORD = "fieldkit-record"
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Moment(_Strict, frozen=True):
+    """When: decisions use `boot_id` and `boottime` (s); `wall` (RFC 3339) and its quality inform."""
+
+    boot_id: str
+    boottime: float
+    wall: str
+    wall_quality: Literal["synchronised", "unsynchronised"]
+
+
+class BackupObject(_Strict, frozen=True):
+    """One encrypted file of a backup, named `<sha256>.age`; `sha256` and `size` of the ciphertext."""
+
+    kind: Literal["coding", "image", "known_good"]
+    sha256: Sha256
+    size: Annotated[int, Meta(gt=0)]
+
+
+class ReadoutRefused(_Strict, frozen=True):
+    """The ECU would not give its memory: what was asked and the negative response, as recorded."""
+
+    region: str
+    request: Hex
+    response: Hex
+
+
+class BackupManifest(_Strict, frozen=True):
+    """`manifest.json` of a backup; the same bytes on both media.
+
+    `identity_sha256` is `identity_digest` over the identification DIDs, salted, so that the VIN is
+    not readable on the medium. An `image` object is there, or every refused region is listed in
+    `refused` and a `known_good` object (a file for this software number) is there.
+    """
+
+    format: Literal["fieldkit-backup/1"]
+    backup: str
+    job: str
+    ecu: str
+    profile: str
+    identity_salt: Hex
+    identity_sha256: Sha256
+    objects: Annotated[list[BackupObject], Meta(min_length=1)]
+    refused: list[ReadoutRefused]
+    made: Moment
+
+
+class ChecksStatement(_Strict, frozen=True):
+    """The kit's statement that the container behind a plan is whole and fits this ECU.
+
+    `checks` lists each checksum that the container carried and that was computed and compared, by
+    name; `compatibility` names the identification values that the container or profile demands.
+    For coding and restore without a container, `container` is `none` and `checks` names the source.
+    """
+
+    format: Literal["fieldkit-checks/1"]
+    plan_digest: Sha256
+    container: str
+    container_sha256: str
+    checks: Annotated[list[str], Meta(min_length=1)]
+    compatibility: list[IdentityValue]
+    made: Moment
+
+
+class AcknowledgmentStatement(_Strict, frozen=True):
+    """The technician's statement: they read this risk text for this plan and accept it."""
+
+    format: Literal["fieldkit-acknowledgment/1"]
+    plan_digest: Sha256
+    risk_digest: Sha256
+    technician: str
+    role: Literal["technician", "owner"]
+    made: Moment
+
+
+def identity_digest(salt: bytes, identity: Sequence[IdentityValue]) -> str:
+    """Salted SHA-256 over identification values, in DID order: DID (2), length (2), value, each."""
+    digest = hashlib.sha256(salt)
+    for item in sorted(identity, key=lambda value: value.did):
+        raw = bytes.fromhex(item.value)
+        digest.update(item.did.to_bytes(2, "big") + len(raw).to_bytes(2, "big") + raw)
+    return digest.hexdigest()
