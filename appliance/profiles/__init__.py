@@ -1,0 +1,1 @@
+"""What the kit knows of each ECU: signed data files, never code."""
