@@ -1,0 +1,58 @@
+# The field kit. `make demo` and `make test` do everything from nothing on Debian 12/13 and
+# Raspberry Pi OS with git, make and Python 3.11 or newer. All paths are relative, so that the
+# folder may lie under a name with spaces.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+READY := .venv/fieldkit-ready
+
+# command=package: what the Debian package brings. Tests open backups and reports with the stock
+# tools, make an Intel HEX file with objcopy and have systemd read the units.
+DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
+DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
+	systemd-analyze=systemd
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint lock clean setup tools
+
+help: ## Say what can be made.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+demo: setup ## The main job, end to end, on the simulated car (about a minute).
+	@$(BIN)/fieldkit demo
+
+test: setup tools lint ## Linters, types, import contracts and every test.
+	@$(BIN)/python -m pytest -q -W error -n 2 --dist loadfile
+
+bench: setup ## The numbers, with the stock stack side by side; also build/bench.json.
+	@$(BIN)/python -m tests.benchmark
+
+lint: setup ## ruff, mypy --strict and the import contracts.
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports
+
+lock: ## Resolve requirements.lock anew, with hashes, for every supported Python and machine.
+	@PYTHON="$(PYTHON)" .ci/lock
+
+clean: ## Remove everything that was made here.
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+		fieldkit.egg-info .coverage
+	find appliance hw tests ui -name __pycache__ -prune -exec rm -rf {} +
+
+setup: $(READY)
+
+tools:
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_TESTS)
+
+$(READY): requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SETUP)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.13 ..." >&2; exit 69; }
+	@echo "Setting up .venv; this is done once and takes a minute or two."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(READY)
