@@ -1,0 +1,1 @@
+"""The floor that knows the job and remembers it: profiles, plans, jobs, backups, records."""

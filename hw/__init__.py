@@ -1,0 +1,1 @@
+"""The only code that reaches a car: links, gate, executor, journal. It imports no other floor."""

@@ -1,6 +1,6 @@
 """Where the kit keeps things and how it is wired: the only configuration `hw` reads.
 
-`$FIELDKIT_STATE/kit.toml` is written by `fieldkit init` and edited by the person who builds the kit:
+`$FIELDKIT_STATE/kit.toml` is written by `fieldkit init` and edited by whoever builds the kit:
 
     [voltage]
     sensor = "ina219:///dev/i2c-1/0x40"   # or ina219+sim:///path/of/the/simulated/registers
@@ -65,7 +65,9 @@ class KitConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 def run_dir() -> Path:
     """Folder of the sockets: `$FIELDKIT_RUN`, else by user as the XDG rules say."""
-    return _dir("FIELDKIT_RUN", "/run/fieldkit", "XDG_RUNTIME_DIR", Path(f"/tmp/fieldkit-{os.getuid()}"))
+    # Only where no login session made a runtime folder; it carries the user in its name.
+    otherwise = Path(f"/tmp/fieldkit-{os.getuid()}")  # noqa: S108
+    return _dir("FIELDKIT_RUN", "/run/fieldkit", "XDG_RUNTIME_DIR", otherwise)
 
 
 def state_dir() -> Path:
@@ -97,5 +99,6 @@ def load_config(state: Path) -> KitConfig:
         ) from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadInputError(
-            f"The kit's configuration {path} is wrong: {error}.", "Correct that line and start again."
+            f"The kit's configuration {path} is wrong: {error}.",
+            "Correct that line and start again.",
         ) from error

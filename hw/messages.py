@@ -142,7 +142,7 @@ class Arm(_Message, frozen=True, tag="arm"):
 
 
 class StartWrite(_Message, frozen=True, tag="start_write"):
-    """Use a permit. The write then needs no client. Answered by `Done`; progress comes as events."""
+    """Use a permit. The write then needs no client. -> `Done`; progress comes as events."""
 
     id: int
     permit: str
@@ -208,7 +208,7 @@ class Voltage(_Event, frozen=True, tag="voltage"):
 
 
 class GateChanged(_Event, frozen=True, tag="gate"):
-    """The gate changed its state. `trace` holds (boottime, volts) at full rate around the change."""
+    """The gate changed its state; `trace`: (boottime, volts) at full rate around the change."""
 
     state: GateStateName
     reason: str
@@ -362,7 +362,7 @@ class Status(_Message, frozen=True, tag="status"):
 
 
 class RunInfo(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run in the journal. A run is finished when `verified`, or when a later run recovered it."""
+    """One run in the journal; it is finished when `verified` or when a later run recovered it."""
 
     run: str
     job: str
@@ -370,7 +370,9 @@ class RunInfo(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backup_manifest_sha256: str
     profile: str
     ecu: str
-    state: Literal["running", "verified", "aborted_recoverable", "interrupted", "recovered", "damaged"]
+    state: Literal[
+        "running", "verified", "aborted_recoverable", "interrupted", "recovered", "damaged"
+    ]
     step: int
     done_bytes: int
     total_bytes: int

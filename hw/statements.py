@@ -27,7 +27,7 @@ class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Moment(_Strict, frozen=True):
-    """When: decisions use `boot_id` and `boottime` (s); `wall` (RFC 3339) and its quality inform."""
+    """When: `boot_id` and `boottime` (s) decide; `wall` (RFC 3339) and its quality inform."""
 
     boot_id: str
     boottime: float
@@ -36,7 +36,7 @@ class Moment(_Strict, frozen=True):
 
 
 class BackupObject(_Strict, frozen=True):
-    """One encrypted file of a backup, named `<sha256>.age`; `sha256` and `size` of the ciphertext."""
+    """One encrypted file of a backup, named `<sha256>.age`; both values are of the ciphertext."""
 
     kind: Literal["coding", "image", "known_good"]
     sha256: Sha256
