@@ -125,7 +125,7 @@ class Session(_Strict, frozen=True, tag="session", tag_field="step"):
 
 
 class Unlock(_Strict, frozen=True, tag="unlock", tag_field="step"):
-    """SecurityAccess (0x27): `level` is the requestSeed sub-function (odd), `provider` the key's."""
+    """SecurityAccess (0x27): `level` is the requestSeed sub-function (odd)."""
 
     level: Byte
     provider: str
