@@ -5,6 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Only what a lock names by hash takes part: what has no wheel is built with the locked builder.
+INSTALL := $(PIP) install --no-build-isolation --require-hashes -r
 READY := .venv/fieldkit-ready
 
 # command=package: what the Debian package brings. Tests open backups and reports with the stock
@@ -12,9 +14,10 @@ READY := .venv/fieldkit-ready
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
 	systemd-analyze=systemd
+DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint lock clean setup tools
+.PHONY: help demo test bench lint lock pi clean setup tools
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -34,8 +37,15 @@ lint: setup ## ruff, mypy --strict and the import contracts.
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
 
-lock: ## Resolve requirements.lock anew, with hashes, for every supported Python and machine.
+lock: ## Resolve the locks anew, with hashes, for every supported Python and machine.
 	@PYTHON="$(PYTHON)" .ci/lock
+
+# There is no wheel of lgpio for Python 3.13, so that it is compiled, with its C library inside
+# (PYPI=1, as its author's wheels are).
+pi: setup ## Add the GPIO library that a real kit's write-enable line needs.
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
+		PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_PI)
+	@PYPI=1 $(INSTALL) requirements-pi.lock
 
 clean: ## Remove everything that was made here.
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
@@ -47,12 +57,13 @@ setup: $(READY)
 tools:
 	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_TESTS)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-build.lock pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SETUP)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.13 ..." >&2; exit 69; }
 	@echo "Setting up .venv; this is done once and takes a minute or two."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL) requirements-build.lock
+	@$(INSTALL) requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $(READY)
