@@ -1,0 +1,161 @@
+"""The locks, the units and the make targets: what a fresh machine gets."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-pi.lock")
+UNITS = ("fieldkit-hw.service", "fieldkit-appliance.service")
+
+
+def locked(text: str) -> dict[str, str]:
+    """Each requirement of a lock, by name, with its continuation lines."""
+    blocks = re.findall(r"^(?=[^#\s])(?:.*\\\n)*.*$", text, flags=re.MULTILINE)
+    return {re.split(r"[ =<>~;\\]", block, maxsplit=1)[0]: block for block in blocks}
+
+
+def loose(text: str) -> list[str]:
+    """Requirements that are not pinned to one version or carry no hash."""
+    pinned = re.compile(r"[a-z0-9-]+==[^ \\]+.*\\\n(    --hash=sha256:[0-9a-f]{64}( \\\n)?)+")
+    return [name for name, block in locked(text).items() if not pinned.fullmatch(block)]
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[ =<>~;\[]", line, maxsplit=1)[0] for line in requirements}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_and_hashes_everything_and_names_no_index(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert locked(text)
+    assert loose(text) == []
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "msgspec\n",
+        "msgspec==0.22.0\n",
+        "msgspec>=0.22.0 \\\n    --hash=sha256:" + "0" * 64 + "\n",
+        "msgspec==0.22.0 \\\n    --hash=md5:" + "0" * 32 + "\n",
+    ],
+)
+def test_a_loose_requirement_is_found(line: str) -> None:
+    good = "peewee==4.5.3 \\\n    --hash=sha256:" + "a" * 64 + "\n"
+    assert loose(good) == []
+    assert loose(good + line) == ["msgspec"]
+
+
+def test_the_gpio_library_is_the_real_one_and_not_its_empty_namesake() -> None:
+    assert locked((ROOT / "requirements-pi.lock").read_text())["lgpio"].startswith(
+        "lgpio==0.2.2.0 "
+    )
+
+
+def test_the_locks_hold_every_dependency_of_every_group() -> None:
+    frame = project()
+    groups = frame["project"]["optional-dependencies"]
+    main, build, pi = (set(locked((ROOT / lock).read_text())) for lock in LOCKS)
+    everyday = [*frame["project"]["dependencies"]]
+    for group in set(groups) - {"pi"}:
+        everyday += groups[group]
+    assert names(everyday) <= main
+    assert names(frame["dependency-groups"]["build"]) <= build
+    assert names(groups["pi"]) <= pi
+
+
+def test_one_version_of_a_package_in_all_locks() -> None:
+    versions: dict[str, set[str]] = {}
+    for lock in LOCKS:
+        for name, block in locked((ROOT / lock).read_text()).items():
+            versions.setdefault(name, set()).add(block.split()[0])
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """Copy the units, started from a folder that exists here."""
+    found = []
+    for name in UNITS:
+        text = (ROOT / "systemd" / name).read_text()
+        for program in re.findall(r"^ExecStart=(\S+)$", text, flags=re.MULTILINE):
+            stand_in = tmp_path / Path(program).name
+            shutil.copy("/bin/true", stand_in)
+            text = text.replace(program, str(stand_in))
+        found.append(tmp_path / name)
+        found[-1].write_text(text)
+    return found
+
+
+def systemd_analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def complaints(units: list[Path]) -> list[str]:
+    """What systemd says about the units; it tells of unknown keys, but ends with 0 all the same."""
+    said = systemd_analyze("verify", "--man=no", *units).stderr.splitlines()
+    return [line for line in said if any(unit.name in line for unit in units)]
+
+
+def test_systemd_understands_the_units(units: list[Path]) -> None:
+    assert complaints(units) == []
+
+
+def test_a_misspelt_key_in_a_unit_is_found(units: list[Path]) -> None:
+    units[0].write_text(units[0].read_text().replace("WatchdogSec", "WatchdogSek"))
+    assert any("WatchdogSek" in line for line in complaints(units))
+
+
+@pytest.mark.parametrize(("unit", "exposure"), [(UNITS[0], "20"), (UNITS[1], "10")])
+def test_a_unit_may_touch_little_more_than_it_needs(
+    units: list[Path], unit: str, exposure: str
+) -> None:
+    path = next(path for path in units if path.name == unit)
+    rated = systemd_analyze("security", "--offline=true", f"--threshold={exposure}", path)
+    assert rated.returncode == 0, rated.stdout
+
+
+def test_units_and_scripts_name_programs_that_the_project_installs() -> None:
+    scripts = set(project()["project"]["scripts"])
+    assert scripts == {"fieldkit", "fieldkit-appliance", "fieldkit-hw"}
+    for name in UNITS:
+        program = re.search(
+            r"^ExecStart=(\S+)$", (ROOT / "systemd" / name).read_text(), re.MULTILINE
+        )
+        assert program is not None
+        assert Path(program[1]).name in scripts
+
+
+def test_make_prepares_a_machine_whose_user_may_not_install_by_saying_the_line(
+    tmp_path: Path,
+) -> None:
+    """The script sees a PATH without sudo and an `id` of a common user."""
+    for tool in ("bash", "apt-get"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or f"/usr/bin/{tool}")
+    (tmp_path / "id").write_text("#!/bin/bash\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    ended = subprocess.run(
+        ["/bin/bash", ROOT / ".ci/debian-packages", "bash=bash", "no-age=age", "no-nm=binutils"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 69
+    assert "sudo apt-get update && sudo apt-get install -y age binutils" in ended.stderr
