@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Only what a lock names by hash takes part: what has no wheel is built with the locked builder.
-INSTALL := $(PIP) install --no-build-isolation --require-hashes -r
+INSTALL := $(PIP) install --use-pep517 --no-build-isolation --require-hashes -r
 READY := .venv/fieldkit-ready
 
 # command=package: what the Debian package brings. Tests open backups and reports with the stock
