@@ -35,7 +35,7 @@ lint: setup ## ruff, mypy --strict and the import contracts.
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --strict
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 lock: ## Resolve the locks anew, with hashes, for every supported Python and machine.
 	@PYTHON="$(PYTHON)" .ci/lock

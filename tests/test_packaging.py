@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,25 @@ def test_make_prepares_a_machine_whose_user_may_not_install_by_saying_the_line(
     )
     assert ended.returncode == 69
     assert "sudo apt-get update && sudo apt-get install -y age binutils" in ended.stderr
+
+
+def test_an_installed_kit_has_every_file_of_the_packages(tmp_path: Path) -> None:
+    """Built from a copy, because a build leaves its workings behind."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("appliance", "hw", "ui"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    before = {
+        path.relative_to(source).as_posix()
+        for folder in ("appliance", "hw", "ui")
+        for path in (source / folder).rglob("*")
+        if path.is_file()
+    }
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    subprocess.run([*pip, *build, str(source)], check=True, timeout=100)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as held:
+        assert before - set(held.namelist()) == set()
