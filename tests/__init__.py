@@ -1,0 +1,1 @@
+"""A package, so that `tests/hw` is never taken for `hw` itself, whatever lies in it."""
