@@ -19,6 +19,7 @@ from hw.plan import Timing
 
 PROTOCOL = 1
 MAX_PACKET = 65536
+TRACE_S = 0.5
 
 GateName = Literal["VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT"]
 GATES: tuple[GateName, ...] = (
@@ -217,6 +218,12 @@ class GateChanged(_Event, frozen=True, tag="gate"):
     trace: list[tuple[float, float | None]] = []
 
 
+class VoltageTrace(_Event, frozen=True, tag="voltage_trace"):
+    """(boottime, volts) at full rate, `TRACE_S` long, just after a change of the gate."""
+
+    samples: list[tuple[float, float | None]]
+
+
 class StepStarted(_Event, frozen=True, tag="step_started"):
     """The executor begins step `index` of `total`."""
 
@@ -255,7 +262,7 @@ class Outcome(_Event, frozen=True, tag="outcome"):
     not_restored: list[str] = []
 
 
-EventBody = Voltage | GateChanged | StepStarted | StepDone | Progress | Outcome
+EventBody = Voltage | VoltageTrace | GateChanged | StepStarted | StepDone | Progress | Outcome
 
 
 # What hw answers ----------------------------------------------------------------------------------

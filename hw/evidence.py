@@ -1,0 +1,446 @@
+"""The four gates' evidence, checked by hw from the media, the sensor, the car and signed files.
+
+Nothing here believes the caller: signatures are verified against the kit's allowed signers, backup
+copies are read again from both media, the target's identity is what the ECU answered just now.
+What is missing, stale, unreadable or unknown is a refusal that names the gate, the reason and the
+next step. Ages are counted in boot time; evidence of another boot is stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hw import clock
+from hw.config import KitConfig
+from hw.errors import FieldKitError, RefusedError
+from hw.journal import Journal
+from hw.messages import Acknowledgment, BackupCopies, Evidence, GateName, GateResult
+from hw.plan import Download, IdentityValue, VoltageWindow, WritePlan
+from hw.sshsig import AllowedSigners
+from hw.statements import (
+    NAMESPACE_ACKNOWLEDGMENT,
+    NAMESPACE_BACKUP,
+    NAMESPACE_CHECKS,
+    AcknowledgmentStatement,
+    BackupManifest,
+    ChecksStatement,
+    Moment,
+    identity_digest,
+)
+from hw.trust import load_signers, read_profile_window, read_statement
+from hw.voltage.sampler import Sample
+
+ACKNOWLEDGMENT_MAX_AGE_S = 300.0
+CHECKS_MAX_AGE_S = 1800.0
+BACKUP_MAX_AGE_S = 4 * 3600.0
+INA219_MAX_V = 26.0
+
+Facts = dict[str, str]
+
+
+class VoltageHistory(Protocol):
+    """What the voltage gate asks the sampler."""
+
+    def history(self, since: float) -> list[Sample]:
+        """All samples since that boot time (s), oldest first."""
+
+
+class ArmButton(Protocol):
+    """The physical arm button, where fitted."""
+
+    def arm_pressed(self) -> bool | None:
+        """None where no button is fitted."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that the gates look at for one plan.
+
+    `live` holds the identification values that the ECU answered just now, or the error that kept
+    them from being read.
+    """
+
+    plan: WritePlan
+    digest: str
+    payload: bytes
+    evidence: Evidence
+    live: Sequence[IdentityValue] | FieldKitError
+
+
+class EvidenceChecker:
+    """Checks evidence; has no state but the kit's own files.
+
+    Args:
+        state: the kit's state folder (`trust/` is read at every check).
+        config: media and sensor wiring.
+        voltage: the sampler.
+        button: the outputs.
+        journal: knows used acknowledgments and what is being recovered.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        config: KitConfig,
+        voltage: VoltageHistory,
+        button: ArmButton,
+        journal: Journal,
+    ) -> None:
+        self._state = state
+        self._config = config
+        self._voltage = voltage
+        self._button = button
+        self._journal = journal
+
+    def check(self, case: Case) -> list[GateResult]:
+        """All four gates, in order; every one is checked even when an earlier one refused."""
+        return [
+            _result("VOLTAGE_CHECK", lambda: self._voltage_gate(case)),
+            _result("DUAL_BACKUP", lambda: self._backup_gate(case)),
+            _result("CHECKSUM_MATCH", lambda: self._checksum_gate(case)),
+            _result("USER_ACKNOWLEDGMENT", lambda: self._acknowledgment_gate(case)),
+        ]
+
+    # VOLTAGE_CHECK ----------------------------------------------------------------------------
+
+    def _voltage_gate(self, case: Case) -> Facts:
+        _name, window = read_profile_window(
+            Path(case.evidence.profile_file), case.plan.profile_sha256, load_signers(self._state)
+        )
+        if window != case.plan.window:
+            raise _voltage(
+                "The plan's voltage window is not the profile's.", "Make the plan again."
+            )
+        self._check_divider(window)
+        lowest, highest = self.check_voltage(
+            window.start_min_v, window.start_max_v, window.settle_s, window.stale_s
+        )
+        return {"lowest_v": f"{lowest:.2f}", "highest_v": f"{highest:.2f}"}
+
+    def _check_divider(self, window: VoltageWindow) -> None:
+        if window.divider != self._config.voltage.divider:
+            raise _voltage(
+                f"The profile wants a voltage divider of {window.divider:g}, the kit is configured "
+                f"for {self._config.voltage.divider:g}.",
+                "Fit the divider that the profile names and correct kit.toml.",
+            )
+        if window.over_v / window.divider > INA219_MAX_V:
+            raise _voltage(
+                f"The sensor ends at {INA219_MAX_V:g} V and the window at {window.over_v:g} V.",
+                "Use a profile that names a divider.",
+            )
+
+    def check_voltage(
+        self, low_v: float, high_v: float, settle_s: float, stale_s: float
+    ) -> tuple[float, float]:
+        """Lowest and highest voltage of the last `settle_s`, which must all lie in the range.
+
+        Raises:
+            RefusedError: a sample is missing or outside, or the samples do not cover the time.
+        """
+        now = clock.now()
+        samples = self._voltage.history(now - settle_s - 2 * stale_s)
+        if not samples or now - samples[-1].at > stale_s:
+            raise _voltage("There is no vehicle voltage.", "Check the sensor and its clamps.")
+        recent = [sample for sample in samples if sample.at >= now - settle_s]
+        volts = [sample.volts for sample in recent if sample.volts is not None]
+        if len(volts) < len(recent):
+            fault = next(sample.reason for sample in recent if sample.volts is None)
+            raise _voltage(
+                f"The voltage was not readable within the last {settle_s:g} s: {fault}.",
+                "Check the sensor and its clamps, then wait until it has settled.",
+            )
+        if min(volts) < low_v or max(volts) > high_v:
+            worst = min(volts) if min(volts) < low_v else max(volts)
+            raise _voltage(
+                f"The voltage was {worst:.2f} V within the last {settle_s:g} s; "
+                f"{low_v:.2f} to {high_v:.2f} V is demanded.",
+                "Connect a charger and wait until the voltage has settled.",
+            )
+        edges = [now - settle_s, *(sample.at for sample in samples if sample.at > now - settle_s)]
+        gaps = (after - before for before, after in zip(edges, edges[1:], strict=False))
+        if samples[0].at > now - settle_s or max(gaps) > 2 * stale_s:
+            raise _voltage(
+                f"The voltage has not been watched for {settle_s:g} s without a gap.",
+                "Wait a moment and check the gates again.",
+            )
+        return min(volts), max(volts)
+
+    # DUAL_BACKUP ------------------------------------------------------------------------------
+
+    def _backup_gate(self, case: Case) -> Facts:
+        if case.evidence.backup is None:
+            raise _backup("There is no backup for this job.", "Make one: 'fieldkit backup make'.")
+        self._check_media(case.evidence.backup)
+        first, second = (self._read_copy(folder) for folder in case.evidence.backup.folders)
+        if first[0] != second[0]:
+            raise _backup(
+                "The two copies are not of the same backup.", "Verify it: 'fieldkit backup verify'."
+            )
+        document, manifest = first
+        manifest_sha256 = hashlib.sha256(document).hexdigest()
+        self._check_target(case, manifest)
+        self._check_age(case, manifest, manifest_sha256)
+        kinds = {item.kind for item in manifest.objects}
+        if "coding" not in kinds:
+            raise _backup("The backup has no coding snapshot.", "Make the backup again.")
+        if "image" not in kinds and not (manifest.refused and "known_good" in kinds):
+            raise _backup(
+                "The backup has neither a memory image nor a refused readout with a known-good "
+                "file for this software number.",
+                "Make the backup again, with --known-good if the ECU refuses memory readout.",
+            )
+        return {
+            "backup": manifest.backup,
+            "manifest_sha256": manifest_sha256,
+            "objects": ", ".join(f"{item.kind} {item.sha256}" for item in manifest.objects),
+            "media": "simulated" if self._config.media.simulated else "two filesystems",
+        }
+
+    def _check_media(self, copies: BackupCopies) -> None:
+        media = (Path(self._config.media.a), Path(self._config.media.b))
+        for name, medium, folder in zip("AB", media, copies.folders, strict=True):
+            if not Path(folder).resolve().is_relative_to(medium.resolve()):
+                raise _backup(f"A copy does not lie on medium {name}.", "Make the backup again.")
+            if not medium.is_dir():
+                raise _backup(f"Medium {name} is not there.", f"Insert medium {name}.")
+        if not self._config.media.simulated and _device(media[0]) == _device(media[1]):
+            raise _backup(
+                "Media A and B are one filesystem, so there is only one copy.",
+                "Insert two media and correct kit.toml.",
+            )
+
+    def _read_copy(self, folder: str) -> tuple[bytes, BackupManifest]:
+        """Manifest of one copy, as bytes and decoded, after its signature and every object were checked on the medium."""
+        document = _read_from_medium(Path(folder) / "manifest.json")
+        signature = _read_from_medium(Path(folder) / "manifest.json.sig")
+        manifest, principal = read_statement(
+            document, signature, BackupManifest, NAMESPACE_BACKUP, self._signers()
+        )
+        if principal != "kit":
+            raise _backup("The backup is not signed by this kit.", "Make the backup again.")
+        for item in manifest.objects:
+            path = Path(folder) / f"{item.sha256}.age"
+            size, sha256 = _hash_from_medium(path)
+            if size != item.size or sha256 != item.sha256:
+                raise _backup(
+                    f"A copy is damaged: {path} is not what its manifest says.",
+                    "Repair it from the other copy: 'fieldkit backup verify'.",
+                )
+        return document, manifest
+
+    def _check_target(self, case: Case, manifest: BackupManifest) -> None:
+        plan = case.plan
+        live = _live(case)
+        wanted = plan.target.boot_identity if plan.recovers else plan.target.identity
+        if list(live) != wanted:
+            wrong = next((item.did for item, got in zip(wanted, live, strict=False) if item != got))
+            raise _backup(
+                f"The ECU on the cable is not the one that the plan is for: DID 0x{wrong:04X} "
+                "reads differently.",
+                "Connect the right ECU, or identify this one and make a new plan.",
+            )
+        if manifest.ecu != plan.target.ecu or manifest.profile != plan.profile:
+            raise _backup("The backup is of another ECU.", "Make a backup of this one.")
+        salt = bytes.fromhex(manifest.identity_salt)
+        if identity_digest(salt, plan.target.identity) != manifest.identity_sha256:
+            raise _backup(
+                "The backup is of another ECU: its identity differs from the plan's.",
+                "Make a backup of this ECU.",
+            )
+
+    def _check_age(self, case: Case, manifest: BackupManifest, manifest_sha256: str) -> None:
+        if case.plan.recovers:
+            # The ECU cannot be read any more: it is the backup made before the interrupted write.
+            known = {
+                run.backup_manifest_sha256
+                for run in self._journal.runs()
+                if run.plan_digest == case.plan.recovers
+            }
+            if manifest_sha256 not in known:
+                raise _backup(
+                    "The backup is not the one made before the write that is being recovered.",
+                    "Recover with the job's own backup.",
+                )
+            return
+        if manifest.job != case.plan.job:
+            raise _backup("The backup belongs to another job.", "Make one for this job.")
+        _fresh("DUAL_BACKUP", "backup", manifest.made, BACKUP_MAX_AGE_S)
+
+    # CHECKSUM_MATCH ---------------------------------------------------------------------------
+
+    def _checksum_gate(self, case: Case) -> Facts:
+        plan, evidence = case.plan, case.evidence
+        _check_payload(plan, case.payload)
+        if evidence.checks_document is None or evidence.checks_signature is None:
+            raise _checksum("The container's checksums were not stated.", "Make the plan again.")
+        checks, principal = read_statement(
+            evidence.checks_document,
+            evidence.checks_signature,
+            ChecksStatement,
+            NAMESPACE_CHECKS,
+            self._signers(),
+        )
+        if principal != "kit" or checks.plan_digest != case.digest:
+            raise _checksum("The checksums were stated for another plan.", "Make the plan again.")
+        _fresh("CHECKSUM_MATCH", "statement on the checksums", checks.made, CHECKS_MAX_AGE_S)
+        if not plan.recovers:
+            values = {item.did: item.value for item in _live(case)}
+            for item in checks.compatibility:
+                if values.get(item.did) != item.value:
+                    raise _checksum(
+                        f"The file is for another variant: DID 0x{item.did:04X} is not what it "
+                        "demands.",
+                        "Choose the file for this ECU's hardware and software numbers.",
+                    )
+        return {"container": checks.container, "checks": ", ".join(checks.checks)}
+
+    # USER_ACKNOWLEDGMENT ----------------------------------------------------------------------
+
+    def _acknowledgment_gate(self, case: Case) -> Facts:
+        facts = self.check_acknowledgment(case.plan, case.digest, case.evidence.acknowledgment)
+        pressed = self._button.arm_pressed()
+        if pressed is False:
+            raise _acknowledgment("The arm button is not pressed.", "Hold the arm button.")
+        return facts | {"arm_button": "not fitted" if pressed is None else "pressed"}
+
+    def check_acknowledgment(
+        self, plan: WritePlan, digest: str, given: Acknowledgment | None
+    ) -> Facts:
+        """Check a technician's signed acknowledgment of exactly this plan and risk text.
+
+        Raises:
+            FieldKitError: it is missing, not theirs, of another plan or text, stale or used.
+        """
+        if given is None:
+            raise _acknowledgment(
+                "Nobody has acknowledged the risk.", "Read the risk text and acknowledge it."
+            )
+        statement, principal = read_statement(
+            given.document,
+            given.signature,
+            AcknowledgmentStatement,
+            NAMESPACE_ACKNOWLEDGMENT,
+            self._signers(),
+        )
+        if principal != f"technician:{statement.technician}":
+            raise _acknowledgment(
+                "The acknowledgment is signed by somebody else.", "Acknowledge it yourself."
+            )
+        if statement.plan_digest != digest or statement.risk_digest != plan.risk.digest:
+            raise _acknowledgment(
+                "The acknowledgment is for another plan or another risk text.",
+                "Read the risk text of this plan and acknowledge it.",
+            )
+        _fresh("USER_ACKNOWLEDGMENT", "acknowledgment", statement.made, ACKNOWLEDGMENT_MAX_AGE_S)
+        used = acknowledgment_digest(given)
+        if self._journal.used_acknowledgment(used):
+            raise _acknowledgment("The acknowledgment was used before.", "Acknowledge it again.")
+        return {"technician": statement.technician, "role": statement.role, "digest": used}
+
+    def _signers(self) -> AllowedSigners:
+        return load_signers(self._state)
+
+
+def acknowledgment_digest(given: Acknowledgment) -> str:
+    """The name under which an acknowledgment is used up: SHA-256 of the statement."""
+    return hashlib.sha256(given.document).hexdigest()
+
+
+def _result(gate: GateName, check: Callable[[], Facts]) -> GateResult:
+    try:
+        facts = check()
+    except FieldKitError as refusal:
+        return GateResult(gate=gate, passed=False, reason=refusal.what, next_step=refusal.next_step)
+    return GateResult(gate=gate, passed=True, reason="Passed.", next_step="", facts=facts)
+
+
+def _check_payload(plan: WritePlan, payload: bytes) -> None:
+    if len(payload) != plan.payload_size:
+        raise _checksum("The payload is not as long as the plan says.", "Make the plan again.")
+    position, view = 0, memoryview(payload)
+    for part in plan.payloads:
+        if hashlib.sha256(view[position : position + part.size]).hexdigest() != part.sha256:
+            raise _checksum(
+                f"The payload {part.name} is not the plan's: its SHA-256 differs.",
+                "Make the plan again from the original file.",
+            )
+        position += part.size
+    for step in plan.steps:
+        if isinstance(step, Download) and not step.data_format:
+            size = plan.payloads[step.payload].size
+            if step.uncompressed_size != size:
+                raise _checksum(
+                    f"The plan announces {step.uncompressed_size} bytes and would send {size}.",
+                    "Make the plan again.",
+                )
+
+
+def _live(case: Case) -> Sequence[IdentityValue]:
+    if isinstance(case.live, FieldKitError):
+        raise case.live
+    return case.live
+
+
+def _fresh(gate: GateName, name: str, made: Moment, max_age_s: float) -> None:
+    age_s = clock.now() - made.boottime
+    if made.boot_id != clock.boot_id() or not 0 <= age_s <= max_age_s:
+        raise RefusedError(
+            gate,
+            f"The {name} is stale: it must be of this start of the kit and at most "
+            f"{max_age_s / 60:.0f} minutes old.",
+            "Make it again.",
+        )
+
+
+def _device(path: Path) -> int:
+    try:
+        return path.stat().st_dev
+    except OSError as error:
+        raise _backup(f"A medium cannot be read: {error}.", "Insert both media.") from error
+
+
+def _read_from_medium(path: Path) -> bytes:
+    with _open_uncached(path) as stream:
+        return stream.read()
+
+
+def _hash_from_medium(path: Path) -> tuple[int, str]:
+    with _open_uncached(path) as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+        return stream.tell(), digest.hexdigest()
+
+
+def _open_uncached(path: Path) -> io.BufferedReader:
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise _backup(
+            f"A copy cannot be read: {error}.", "Insert both media and verify the backup."
+        ) from error
+    # Ask the kernel to drop what it cached, so that the medium is read and not memory. It keeps
+    # dirty or mapped pages; the backup itself was fsynced when it was made.
+    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return stream
+
+
+def _voltage(what: str, next_step: str) -> RefusedError:
+    return RefusedError("VOLTAGE_CHECK", what, next_step)
+
+
+def _backup(what: str, next_step: str) -> RefusedError:
+    return RefusedError("DUAL_BACKUP", what, next_step)
+
+
+def _checksum(what: str, next_step: str) -> RefusedError:
+    return RefusedError("CHECKSUM_MATCH", what, next_step)
+
+
+def _acknowledgment(what: str, next_step: str) -> RefusedError:
+    return RefusedError("USER_ACKNOWLEDGMENT", what, next_step)
