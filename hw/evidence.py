@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class EvidenceChecker:
                 "Connect a charger and wait until the voltage has settled.",
             )
         edges = [now - settle_s, *(sample.at for sample in samples if sample.at > now - settle_s)]
-        gaps = (after - before for before, after in zip(edges, edges[1:], strict=False))
+        gaps = (after - before for before, after in itertools.pairwise(edges))
         if samples[0].at > now - settle_s or max(gaps) > 2 * stale_s:
             raise _voltage(
                 f"The voltage has not been watched for {settle_s:g} s without a gap.",
@@ -217,7 +218,7 @@ class EvidenceChecker:
             )
 
     def _read_copy(self, folder: str) -> tuple[bytes, BackupManifest]:
-        """Manifest of one copy, as bytes and decoded, after its signature and every object were checked on the medium."""
+        """Manifest of one copy, as bytes and decoded; signature and objects were checked."""
         document = _read_from_medium(Path(folder) / "manifest.json")
         signature = _read_from_medium(Path(folder) / "manifest.json.sig")
         manifest, principal = read_statement(

@@ -1,0 +1,410 @@
+"""The write service: permit, run, resume and abort; the one owner of gate, journal and executor.
+
+Threads: clients' requests come in on worker threads, one run has its executor thread, one recorder
+thread turns gate changes and voltage into events. The sampler's thread only enqueues.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hw import clock
+from hw.config import KitConfig
+from hw.cursor import Cursor
+from hw.errors import FieldKitError, RefusedError
+from hw.evidence import ArmButton, Case, EvidenceChecker, VoltageHistory, acknowledgment_digest
+from hw.executor import Executor
+from hw.gate.gate import Gate, GateChange
+from hw.journal import Journal, RunHeader, RunJournal
+from hw.links import open_link
+from hw.messages import (
+    TRACE_S,
+    Acknowledgment,
+    Event,
+    EventBody,
+    Evidence,
+    GateChanged,
+    GateReport,
+    Outcome,
+    RunInfo,
+    Voltage,
+    VoltageTrace,
+)
+from hw.plan import IdentityValue, WritePlan, decode_plan, digest_of
+from hw.seedkey import key_for
+
+START_WITHIN_S = 120.0
+"""A permit not used within this time expires."""
+WRITE_BASE_S = 1800.0
+SLOWEST_RATE = 1000.0
+"""Bytes/s. A running permit expires after `WRITE_BASE_S` and the payload at this rate."""
+VOLTAGE_PERIOD_S = 0.1
+RUN_LOG_EVENTS = 64
+RUN_LOG_BYTES = 48000
+
+
+class Voltages(VoltageHistory, Protocol):
+    """The sampler, as the recorder needs it."""
+
+
+@dataclass
+class Permit:
+    """For one plan, one target, one use; expires."""
+
+    number: str
+    case: Case
+    cursor: Cursor
+    backup_manifest_sha256: str
+    acknowledgment: str
+    expires_at: float
+
+
+@dataclass
+class _Run:
+    number: str
+    permit: Permit
+    journal: RunJournal
+    executor: Executor
+    thread: threading.Thread
+
+
+class WriteService:
+    """See the module.
+
+    Args:
+        gate, sampler, outputs, config: the kit.
+        state: the kit's state folder; hw writes only below `<state>/hw`.
+        publish: takes each event for the clients; must only enqueue.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        sampler: Voltages,
+        outputs: ArmButton,
+        config: KitConfig,
+        state: Path,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._gate = gate
+        self._sampler = sampler
+        self._config = config
+        self._publish = publish
+        self._journal = Journal(state / "hw" / "journal")
+        self._checker = EvidenceChecker(state, config, sampler, outputs, self._journal)
+        self._lock = threading.RLock()
+        self._permit: Permit | None = None
+        self._run: _Run | None = None
+        self._used: set[str] = set()
+        self._changes: queue.SimpleQueue[GateChange | threading.Event | None] = queue.SimpleQueue()
+        gate.on_change = self._changes.put
+        self._recorder = threading.Thread(target=self._record, name="recorder", daemon=True)
+        self._recorder.start()
+
+    # Asked by clients -------------------------------------------------------------------------
+
+    @property
+    def active_run(self) -> str:
+        """Number of the run under way, "" for none."""
+        run = self._run
+        return run.number if run is not None else ""
+
+    def arm(self, document: bytes, payload: bytes, evidence: Evidence, dry: bool) -> GateReport:
+        """Check the four gates; unless `dry`, all passed makes a permit and arms the gate.
+
+        Raises:
+            BadInputError: the plan cannot be decoded.
+            RefusedError: a write is running.
+        """
+        with self._lock:
+            self._refuse_while_running()
+            plan = decode_plan(document)
+            digest = digest_of(document)
+            case = Case(plan, digest, payload, evidence, self._read_identity(plan))
+            results = self._checker.check(case)
+            report = GateReport(
+                id=0, plan_digest=digest, results=results, permit="", expires_in_s=0.0
+            )
+            if dry or not all(result.passed for result in results):
+                return report
+            facts = {result.gate: result.facts for result in results}
+            permit = Permit(
+                number=_new_number(),
+                case=case,
+                cursor=Cursor(plan, payload, key_for),
+                backup_manifest_sha256=facts["DUAL_BACKUP"]["manifest_sha256"],
+                acknowledgment=facts["USER_ACKNOWLEDGMENT"]["digest"],
+                expires_at=clock.now() + START_WITHIN_S,
+            )
+            self._check_unused(permit.acknowledgment)
+            self._gate.close("Another plan is being armed.")
+            self._gate.arm(permit.cursor, plan.window, permit.expires_at)
+            self._permit = permit
+            return GateReport(
+                id=0,
+                plan_digest=digest,
+                results=results,
+                permit=permit.number,
+                expires_in_s=START_WITHIN_S,
+            )
+
+    def start(self, permit: str) -> None:
+        """Use a permit: from here on the write needs no client.
+
+        Raises:
+            RefusedError: the permit is unknown, used or expired, or the voltage left its window.
+        """
+        with self._lock:
+            self._refuse_while_running()
+            held = self._permit
+            if held is None or not secrets.compare_digest(held.number, permit):
+                raise _no_permit("The permit is unknown or was used before.")
+            self._permit = None
+            try:
+                if clock.now() > held.expires_at:
+                    raise _no_permit("The permit has expired.")
+                window = held.case.plan.window
+                self._checker.check_voltage(
+                    window.start_min_v, window.start_max_v, window.settle_s, window.stale_s
+                )
+                self._gate.open(_write_expiry(held.case.plan))
+                self._used.add(held.acknowledgment)
+                self._run = self._begin(held)
+            except BaseException:
+                self._gate.close("The write did not start.")
+                raise
+            self._run.thread.start()
+
+    def resume(self, acknowledgment: Acknowledgment) -> None:
+        """Resume the run under way after CUT.
+
+        Raises:
+            RefusedError: nothing is cut, the voltage is not back, or the acknowledgment is not
+                a new one for this plan.
+        """
+        with self._lock:
+            run = self._run
+            if run is None or self._gate.state != "CUT":
+                raise _no_permit("No write is cut, so there is nothing to resume.")
+            case = run.permit.case
+            facts = self._checker.check_acknowledgment(case.plan, case.digest, acknowledgment)
+            self._check_unused(acknowledgment_digest(acknowledgment))
+            window = case.plan.window
+            self._checker.check_voltage(
+                window.resume_v, window.over_v, window.resume_after_s, window.stale_s
+            )
+            self._used.add(facts["digest"])
+            self._gate.open(_write_expiry(case.plan))
+
+    def abort(self) -> None:
+        """End the run under way at the next safe point; without one, drop the permit."""
+        with self._lock:
+            if self._run is not None:
+                self._run.executor.stop()
+            elif self._permit is not None:
+                self._permit = None
+                self._gate.close("The permit was given back.")
+
+    def journal(self) -> list[RunInfo]:
+        """All runs, unfinished ones first."""
+        return self._journal.runs(self.active_run)
+
+    def run_log(self, run: str, after: int) -> list[tuple[int, EventBody]]:
+        """Events of a run with a sequence number above `after`; as many as fit a packet."""
+        records = self._journal.read(run)
+        events = [entry for entry in records.events if entry.seq > after] if records else []
+        chosen: list[tuple[int, EventBody]] = []
+        size = 0
+        for entry in events[:RUN_LOG_EVENTS]:
+            samples = getattr(entry.body, "samples", None) or getattr(entry.body, "trace", ())
+            size += 256 + 20 * len(samples)
+            if chosen and size > RUN_LOG_BYTES:
+                break
+            chosen.append((entry.seq, entry.body))
+        return chosen
+
+    def close(self) -> None:
+        """Stop a run at its next safe point, wait for it, close the gate."""
+        self.abort()
+        run = self._run
+        if run is not None:
+            run.thread.join(timeout=30)
+        self._gate.close("The kit stops.")
+        self._changes.put(None)
+        self._recorder.join(timeout=5)
+
+    # A run ------------------------------------------------------------------------------------
+
+    def _begin(self, permit: Permit) -> _Run:
+        plan, number = permit.case.plan, permit.number
+        journal = self._journal.begin(
+            RunHeader(
+                run=number,
+                job=plan.job,
+                plan_digest=permit.case.digest,
+                recovers=plan.recovers,
+                backup_manifest_sha256=permit.backup_manifest_sha256,
+                acknowledgment=permit.acknowledgment,
+                profile=plan.profile,
+                ecu=plan.target.ecu,
+                total_bytes=plan.payload_size,
+                boot_id=clock.boot_id(),
+            )
+        )
+        executor = Executor(
+            self._gate,
+            permit.cursor,
+            lambda: open_link(plan.target.link, self._gate, plan.timing),
+            journal,
+            lambda body: self._emit(journal, number, body),
+            keep_alive_in_cut=self._config.outputs.wiring != "standby",
+        )
+        thread = threading.Thread(target=self._execute, name="executor", daemon=False)
+        return _Run(number, permit, journal, executor, thread)
+
+    def _execute(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        outcome = run.executor.run()
+        self._gate.close(outcome.what)
+        # The gate's last changes are logged before the outcome, which is the last event of a run.
+        flushed = threading.Event()
+        self._changes.put(flushed)
+        flushed.wait(timeout=5)
+        try:
+            seq = run.journal.log(outcome, durable=True)
+            self._publish(Event(run=run.number, seq=seq, body=outcome))
+        except FieldKitError as error:
+            # Without a durable outcome the run stays unfinished, which is what a client is told.
+            self._publish(Event(run=run.number, seq=0, body=_unrecorded(outcome, error)))
+        finally:
+            with self._lock:
+                self._run = None
+            run.journal.close()
+
+    def _emit(self, journal: RunJournal, run: str, body: EventBody) -> None:
+        seq = journal.log(body)
+        self._publish(Event(run=run, seq=seq, body=body))
+
+    # Recorder ---------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        traces: list[float] = []
+        voltage_at = 0.0
+        while True:
+            try:
+                item = self._changes.get(timeout=VOLTAGE_PERIOD_S / 2)
+            except queue.Empty:
+                item = threading.Event()
+            if item is None:
+                return
+            if isinstance(item, GateChange):
+                self._tell(_gate_changed(item, self._trace(item.at - TRACE_S, item.at)))
+                traces.append(item.at)
+                continue
+            self._gate.poll()
+            now = clock.now()
+            while traces and now - traces[0] >= TRACE_S:
+                at = traces.pop(0)
+                self._tell(VoltageTrace(at=at, samples=self._trace(at, at + TRACE_S)))
+            if now - voltage_at >= VOLTAGE_PERIOD_S and self._run is not None:
+                voltage_at = now
+                self._tell(self._voltage(now))
+            item.set()
+
+    def _tell(self, body: EventBody) -> None:
+        run = self._run
+        if run is None:
+            self._publish(Event(run="", seq=0, body=body))
+            return
+        try:
+            self._emit(run.journal, run.number, body)
+        except FieldKitError as error:
+            # A record that cannot be kept ends the write: the gate cuts, the executor sees it.
+            self._gate.cut(error.what)
+            self._publish(Event(run=run.number, seq=0, body=body))
+
+    def _voltage(self, now: float) -> Voltage:
+        samples = self._sampler.history(now - VOLTAGE_PERIOD_S)
+        if not samples:
+            return Voltage(at=now, volts=None, reason="no sample")
+        return Voltage(at=now, volts=samples[-1].volts, reason=samples[-1].reason)
+
+    def _trace(self, since: float, until: float) -> list[tuple[float, float | None]]:
+        return [
+            (sample.at, sample.volts)
+            for sample in self._sampler.history(since)
+            if sample.at <= until
+        ]
+
+    # Helpers ----------------------------------------------------------------------------------
+
+    def _read_identity(self, plan: WritePlan) -> list[IdentityValue] | FieldKitError:
+        """The identification values of the ECU on the cable, now."""
+        wanted = plan.target.boot_identity if plan.recovers else plan.target.identity
+        try:
+            with open_link(plan.target.link, self._gate, plan.timing) as link:
+                return [
+                    IdentityValue(
+                        did=item.did,
+                        value=link.request(b"\x22" + item.did.to_bytes(2, "big"))[3:].hex(),
+                    )
+                    for item in wanted
+                ]
+        except FieldKitError as error:
+            return error
+
+    def _refuse_while_running(self) -> None:
+        if self._run is not None:
+            raise _no_permit("A write is running.")
+
+    def _check_unused(self, acknowledgment: str) -> None:
+        if acknowledgment in self._used:
+            raise RefusedError(
+                "USER_ACKNOWLEDGMENT",
+                "The acknowledgment was used before.",
+                "Read the risk text and acknowledge it again.",
+            )
+
+
+def _new_number() -> str:
+    """Number of a permit and of its run: rises with time within a boot, cannot be guessed."""
+    return f"{int(clock.now() * 1000):013d}-{secrets.token_hex(16)}"
+
+
+def _write_expiry(plan: WritePlan) -> float:
+    return clock.now() + WRITE_BASE_S + plan.payload_size / SLOWEST_RATE
+
+
+def _no_permit(what: str) -> RefusedError:
+    return RefusedError("PERMIT", what, "Check the gates again to get a new permit.")
+
+
+def _gate_changed(change: GateChange, trace: list[tuple[float, float | None]]) -> GateChanged:
+    return GateChanged(
+        at=change.at,
+        state=change.state,
+        reason=change.reason,
+        next_step=change.next_step,
+        volts=change.volts,
+        trace=trace,
+    )
+
+
+def _unrecorded(outcome: Outcome, error: FieldKitError) -> Outcome:
+    return Outcome(
+        at=outcome.at,
+        outcome="aborted_recoverable",
+        code=error.code,
+        what=f"{outcome.what} But it could not be recorded: {error.what}",
+        next_step=error.next_step,
+        step=outcome.step,
+        not_restored=outcome.not_restored,
+    )
