@@ -241,7 +241,7 @@ class EvidenceChecker:
         live = _live(case)
         wanted = plan.target.boot_identity if plan.recovers else plan.target.identity
         if list(live) != wanted:
-            wrong = next((item.did for item, got in zip(wanted, live, strict=False) if item != got))
+            wrong = next(item.did for item, got in zip(wanted, live, strict=True) if item != got)
             raise _backup(
                 f"The ECU on the cable is not the one that the plan is for: DID 0x{wrong:04X} "
                 "reads differently.",

@@ -254,7 +254,6 @@ class Executor:
             self._check_stop()
             try:
                 self._open_link().request(TESTER_PRESENT)
-                return
             except NegativeResponse:
                 return  # It answers: that is what was waited for.
             except LinkLost:
@@ -262,6 +261,8 @@ class Executor:
                 failure = "its link is closed"
             except NoAnswer:
                 failure = "it is silent"
+            else:
+                return
             if clock.now() > until:
                 raise AbortedError(
                     f"The ECU did not come back within {pause.max_s:g} s: {failure}.",

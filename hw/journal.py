@@ -176,6 +176,11 @@ class Journal:
         unfinished = ("running", "aborted_recoverable", "interrupted", "damaged")
         return sorted(infos, key=lambda info: (info.state in unfinished, info.run), reverse=True)
 
+    def next_number(self) -> int:
+        """One more than the highest number that a run of this kit has: runs sort by it."""
+        numbers = [path.name.partition("-")[0] for path in self._files()]
+        return 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
+
     def used_acknowledgment(self, digest: str) -> bool:
         """Was the acknowledgment with this SHA-256 used by a run?"""
         return any(

@@ -10,9 +10,8 @@ import queue
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from hw import clock
 from hw.config import KitConfig
@@ -49,10 +48,6 @@ RUN_LOG_EVENTS = 64
 RUN_LOG_BYTES = 48000
 
 
-class Voltages(VoltageHistory, Protocol):
-    """The sampler, as the recorder needs it."""
-
-
 @dataclass
 class Permit:
     """For one plan, one target, one use; expires."""
@@ -63,6 +58,15 @@ class Permit:
     backup_manifest_sha256: str
     acknowledgment: str
     expires_at: float
+
+
+@dataclass
+class _Flush:
+    """In the recorder's queue: tell what is still waiting, then set `done`."""
+
+    flush: bool = True
+    stop: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -86,7 +90,7 @@ class WriteService:
     def __init__(
         self,
         gate: Gate,
-        sampler: Voltages,
+        sampler: VoltageHistory,
         outputs: ArmButton,
         config: KitConfig,
         state: Path,
@@ -102,7 +106,7 @@ class WriteService:
         self._permit: Permit | None = None
         self._run: _Run | None = None
         self._used: set[str] = set()
-        self._changes: queue.SimpleQueue[GateChange | threading.Event | None] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[GateChange | _Flush] = queue.SimpleQueue()
         gate.on_change = self._changes.put
         self._recorder = threading.Thread(target=self._record, name="recorder", daemon=True)
         self._recorder.start()
@@ -135,7 +139,7 @@ class WriteService:
                 return report
             facts = {result.gate: result.facts for result in results}
             permit = Permit(
-                number=_new_number(),
+                number=f"{self._journal.next_number():08d}-{secrets.token_hex(16)}",
                 case=case,
                 cursor=Cursor(plan, payload, key_for),
                 backup_manifest_sha256=facts["DUAL_BACKUP"]["manifest_sha256"],
@@ -173,7 +177,7 @@ class WriteService:
                 self._checker.check_voltage(
                     window.start_min_v, window.start_max_v, window.settle_s, window.stale_s
                 )
-                self._gate.open(_write_expiry(held.case.plan))
+                self._gate.open(_write_expiry(held.case.plan), resume=False)
                 self._used.add(held.acknowledgment)
                 self._run = self._begin(held)
             except BaseException:
@@ -200,7 +204,7 @@ class WriteService:
                 window.resume_v, window.over_v, window.resume_after_s, window.stale_s
             )
             self._used.add(facts["digest"])
-            self._gate.open(_write_expiry(case.plan))
+            self._gate.open(_write_expiry(case.plan), resume=True)
 
     def abort(self) -> None:
         """End the run under way at the next safe point; without one, drop the permit."""
@@ -222,8 +226,7 @@ class WriteService:
         chosen: list[tuple[int, EventBody]] = []
         size = 0
         for entry in events[:RUN_LOG_EVENTS]:
-            samples = getattr(entry.body, "samples", None) or getattr(entry.body, "trace", ())
-            size += 256 + 20 * len(samples)
+            size += 256 + 20 * _samples_in(entry.body)
             if chosen and size > RUN_LOG_BYTES:
                 break
             chosen.append((entry.seq, entry.body))
@@ -236,7 +239,7 @@ class WriteService:
         if run is not None:
             run.thread.join(timeout=30)
         self._gate.close("The kit stops.")
-        self._changes.put(None)
+        self._changes.put(_Flush(stop=True))
         self._recorder.join(timeout=5)
 
     # A run ------------------------------------------------------------------------------------
@@ -275,9 +278,9 @@ class WriteService:
         outcome = run.executor.run()
         self._gate.close(outcome.what)
         # The gate's last changes are logged before the outcome, which is the last event of a run.
-        flushed = threading.Event()
-        self._changes.put(flushed)
-        flushed.wait(timeout=5)
+        flush = _Flush()
+        self._changes.put(flush)
+        flush.done.wait(timeout=5)
         try:
             seq = run.journal.log(outcome, durable=True)
             self._publish(Event(run=run.number, seq=seq, body=outcome))
@@ -296,28 +299,31 @@ class WriteService:
     # Recorder ---------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        traces: list[float] = []
+        changed_at: list[float] = []
         voltage_at = 0.0
         while True:
-            try:
-                item = self._changes.get(timeout=VOLTAGE_PERIOD_S / 2)
-            except queue.Empty:
-                item = threading.Event()
-            if item is None:
-                return
+            item = self._next_change()
+            now = clock.now()
             if isinstance(item, GateChange):
                 self._tell(_gate_changed(item, self._trace(item.at - TRACE_S, item.at)))
-                traces.append(item.at)
-                continue
-            self._gate.poll()
-            now = clock.now()
-            while traces and now - traces[0] >= TRACE_S:
-                at = traces.pop(0)
+                changed_at.append(item.at)
+            while changed_at and (_is_flush(item) or now - changed_at[0] >= TRACE_S):
+                at = changed_at.pop(0)
                 self._tell(VoltageTrace(at=at, samples=self._trace(at, at + TRACE_S)))
+            self._gate.poll()
             if now - voltage_at >= VOLTAGE_PERIOD_S and self._run is not None:
                 voltage_at = now
                 self._tell(self._voltage(now))
-            item.set()
+            if isinstance(item, _Flush):
+                item.done.set()
+                if item.stop:
+                    return
+
+    def _next_change(self) -> GateChange | _Flush:
+        try:
+            return self._changes.get(timeout=VOLTAGE_PERIOD_S / 2)
+        except queue.Empty:
+            return _Flush(flush=False)
 
     def _tell(self, body: EventBody) -> None:
         run = self._run
@@ -374,9 +380,14 @@ class WriteService:
             )
 
 
-def _new_number() -> str:
-    """Number of a permit and of its run: rises with time within a boot, cannot be guessed."""
-    return f"{int(clock.now() * 1000):013d}-{secrets.token_hex(16)}"
+def _samples_in(body: EventBody) -> int:
+    if isinstance(body, VoltageTrace):
+        return len(body.samples)
+    return len(body.trace) if isinstance(body, GateChanged) else 0
+
+
+def _is_flush(item: GateChange | _Flush) -> bool:
+    return isinstance(item, _Flush) and item.flush
 
 
 def _write_expiry(plan: WritePlan) -> float:

@@ -146,8 +146,8 @@ class Gate:
             self._sent = hashlib.sha256()
             self._change("ARMED", "All four gates passed.", "Start the write.")
 
-    def open(self, expires_at: float) -> None:
-        """ARMED -> OPEN, or CUT -> OPEN after a new acknowledgment; drives the line high.
+    def open(self, expires_at: float, *, resume: bool) -> None:
+        """ARMED -> OPEN, or with `resume` CUT -> OPEN; drives the line high.
 
         Raises:
             NotPlanned: there is no armed plan, or its permit has expired.
@@ -155,7 +155,7 @@ class Gate:
         """
         with self._lock:
             self.poll()
-            if self._state not in ("ARMED", "CUT") or self._window is None:
+            if self._state != ("CUT" if resume else "ARMED") or self._window is None:
                 raise NotPlanned(
                     f"The gate is {self._state}: there is no permit to use.",
                     "Check the gates again to get a new permit.",
