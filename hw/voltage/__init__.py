@@ -1,0 +1,1 @@
+"""The vehicle voltage: the INA219 and the thread that samples it and does nothing else."""
