@@ -1,0 +1,7 @@
+"""`python -m hw` is `fieldkit-hw`."""
+
+import sys
+
+from hw.daemon import main
+
+sys.exit(main())

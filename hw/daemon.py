@@ -1,0 +1,246 @@
+"""`fieldkit-hw`: the process that reaches the car. Puts the parts together and answers clients."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from hw import clock
+from hw.config import KitConfig, load_config, run_dir, state_dir
+from hw.errors import FieldKitError, UsageError
+from hw.gate.gate import Gate
+from hw.links import discover
+from hw.memfd import read_sealed, seal
+from hw.messages import (
+    PROTOCOL,
+    AbortWrite,
+    Answer,
+    Arm,
+    Discover,
+    Done,
+    Event,
+    Found,
+    GetJournal,
+    GetRunLog,
+    GetStatus,
+    Hello,
+    HelloReply,
+    Journal,
+    Memory,
+    Read,
+    ReadMemory,
+    Reply,
+    Request,
+    ResumeWrite,
+    RunLog,
+    StartWrite,
+    Status,
+    Subscribe,
+    UnlockForReading,
+    Voltage,
+)
+from hw.outputs import Outputs
+from hw.reading import Reader
+from hw.server import Server
+from hw.voltage.sampler import Sampler, sampler_for
+from hw.writes import WriteService
+
+SWITCH_INTERVAL_S = 0.0005
+TICK_S = 0.1
+Files = Sequence[int]
+
+
+class Daemon:
+    """All parts of hw in one process.
+
+    Args:
+        config: `kit.toml`.
+        state: the kit's state folder.
+        path: the socket.
+    """
+
+    def __init__(self, config: KitConfig, state: Path, path: Path) -> None:
+        self._config = config
+        self._outputs = Outputs(config.outputs)
+        self._gate = Gate(self._outputs)
+        self._sampler: Sampler = sampler_for(
+            config.voltage.sensor,
+            config.voltage.divider,
+            config.voltage.rate_hz,
+            self._gate.on_sample,
+        )
+        self._server = Server(path, self._handle, _greet)
+        self._writes = WriteService(
+            self._gate, self._sampler, self._outputs, config, state, self._server.publish
+        )
+        self._reader = Reader(self._gate, lambda: bool(self._writes.active_run))
+        self._told_at = 0.0
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; then end a write at its next safe point and leave."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._server.stop())
+        self._sampler.start()
+        try:
+            notify_systemd("READY=1")
+            self._server.run(self._tick, TICK_S)
+        finally:
+            self._writes.close()
+            self._sampler.stop()
+            self._server.close()
+            self._reader.release()
+            self._outputs.close()
+
+    def _tick(self) -> None:
+        now = clock.now()
+        if now - self._told_at < TICK_S:
+            return
+        self._told_at = now
+        sample = self._sampler.latest()
+        stale = now - sample.at > 1.0
+        if not stale:
+            # The watchdog is fed only while the sampler lives: without it hw must be restarted.
+            notify_systemd("WATCHDOG=1")
+        volts = None if stale else sample.volts
+        reason = "the sampler stands still" if stale else sample.reason
+        self._server.publish(Event(run="", seq=0, body=Voltage(at=now, volts=volts, reason=reason)))
+        self._reader.keep_alive()
+
+    # Requests ---------------------------------------------------------------------------------
+
+    def _handle(self, request: Request, files: Files) -> tuple[Reply, Files]:
+        wanted = 2 if isinstance(request, Arm) else 0
+        if len(files) != wanted:
+            raise UsageError(
+                f"The request brings {len(files)} files; it takes {wanted}.",
+                "Use a client of this version.",
+            )
+        if isinstance(request, ReadMemory):
+            data, sha256 = self._reader.read_memory(request)
+            reply = Memory(id=request.id, size=len(data), sha256=sha256)
+            return reply, (seal(data, "memory"),)
+        return self._answer(request, files), ()
+
+    def _answer(self, request: Request, files: Files) -> Reply:
+        match request:
+            case GetStatus():
+                return self._status(request.id)
+            case Read():
+                answer = self._reader.read(request.link, request.payload, request.timing)
+                return Answer(id=request.id, payload=answer)
+            case UnlockForReading():
+                self._reader.unlock(
+                    request.link, request.level, request.provider, request.params, request.timing
+                )
+            case Discover():
+                return Found(id=request.id, ecus=discover(request.link))
+            case GetJournal():
+                return Journal(id=request.id, runs=self._writes.journal())
+            case GetRunLog():
+                events = self._writes.run_log(request.run, request.after)
+                return RunLog(id=request.id, run=request.run, events=events)
+            case _:
+                return self._answer_write(request, files)
+        return Done(id=request.id)
+
+    def _answer_write(self, request: Request, files: Files) -> Reply:
+        match request:
+            case Arm():
+                self._reader.release()
+                document, payload = (read_sealed(descriptor) for descriptor in files)
+                report = self._writes.arm(document, payload, request.evidence, request.dry)
+                return msgspec.structs.replace(report, id=request.id)
+            case StartWrite():
+                self._reader.release()
+                self._writes.start(request.permit)
+            case ResumeWrite():
+                self._writes.resume(request.acknowledgment)
+            case AbortWrite():
+                self._writes.abort()
+            case Subscribe():
+                pass  # The server has noted it.
+            case _:
+                raise UsageError("This request is not known.", "Use a client of this version.")
+        return Done(id=request.id)
+
+    def _status(self, number: int) -> Status:
+        sample = self._sampler.latest()
+        now = clock.now()
+        stale = now - sample.at > 1.0
+        return Status(
+            id=number,
+            at=now,
+            gate=self._gate.state,
+            gate_reason=self._gate.reason,
+            gate_next_step=self._gate.next_step,
+            volts=None if stale else sample.volts,
+            voltage_reason="the sampler stands still" if stale else sample.reason,
+            sample_rate=self._sampler.rate(),
+            run=self._writes.active_run,
+            write_enable=self._outputs.write_enable,
+            wiring=self._config.outputs.wiring,
+            simulated=self._simulated(),
+            links=["can", "doip"],
+        )
+
+    def _simulated(self) -> list[str]:
+        parts = []
+        if self._config.voltage.sensor.startswith("ina219+sim:"):
+            parts.append("voltage sensor")
+        if self._config.media.simulated:
+            parts.append("media")
+        return parts
+
+
+def _greet(hello: Hello) -> Reply:
+    try:
+        own = version("fieldkit")
+    except PackageNotFoundError:
+        own = "source"
+    return HelloReply(id=hello.id, protocol=PROTOCOL, version=own, boot_id=clock.boot_id())
+
+
+def notify_systemd(state: str) -> None:
+    """Tell systemd, where it started us (sd_notify(3)); otherwise do nothing."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError as error:
+            logging.getLogger("fieldkit.hw").warning("systemd was not told %s: %s", state, error)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the daemon; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="fieldkit-hw", description=__doc__)
+    parser.add_argument("--socket", type=Path, default=None, help="default: hw.sock in the run dir")
+    parser.add_argument("--state", type=Path, default=None, help="default: the state folder")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    # The sampler shares the interpreter with the thread that sends: a thread that computes must
+    # give it up within half a millisecond, not the usual five, or a sag is seen late.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    state = options.state or state_dir()
+    path = options.socket or run_dir() / "hw.sock"
+    try:
+        daemon = Daemon(load_config(state), state, path)
+        sys.stdout.write(f"ready {path}\n")
+        sys.stdout.flush()
+        daemon.run()
+    except FieldKitError as error:
+        sys.stderr.write(f"{error.what}\n{error.next_step}\n")
+        return error.exit_status
+    return 0
