@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -133,10 +134,8 @@ class HwClient:
         """Close the connection; calls under way fail."""
         sock, self._sock = self._sock, None
         if sock is not None:
-            try:
+            with contextlib.suppress(OSError):  # hw may have closed it first.
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # hw closed it first.
             if self._reader is not None and self._reader is not threading.current_thread():
                 self._reader.join(timeout=5)
             sock.close()

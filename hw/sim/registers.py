@@ -1,8 +1,8 @@
 """The INA219 of the simulated car, as it is seen on I2C: registers in a file that both sides map.
 
 The car writes the battery voltage and the faults; the kit opens the file as an I2C bus, so that the
-unmodified driver runs on it. What the chip itself remembers (configuration, register pointer, when a
-conversion was last collected) lies in the file too: a restarted kit finds the chip as it was left.
+unmodified driver runs on it. What the chip itself remembers (configuration, register pointer, last
+collected conversion) lies in the file too: a restarted kit finds the chip as it was left.
 
 Register facts: Texas Instruments SBOS448, 8.6. Times are CLOCK_BOOTTIME, which both sides share.
 """
