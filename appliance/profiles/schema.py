@@ -23,9 +23,7 @@ Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
 SessionName = Literal["default", "extended", "programming"]
 Purpose = Literal["reading", "coding", "programming"]
 RiskClass = Literal["coding", "programming", "restore"]
-Make = Literal[
-    "Audi", "BMW", "Mini", "FCA", "GM", "Ford", "Mercedes", "Porsche", "Honda"
-]
+Make = Literal["Audi", "BMW", "Mini", "FCA", "GM", "Ford", "Mercedes", "Porsche", "Honda"]
 Template = Annotated[str, Meta(pattern="^([0-9a-f]{2}|[{][a-z0-9]+:[1-8][}])*$")]
 """Hex bytes with placeholders `{name:N}`: N bytes, big-endian, filled in by the compiler."""
 
@@ -103,9 +101,7 @@ class Security(_Strict, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.level % 2 == 0:
-            raise ValueError(
-                f"level 0x{self.level:02X} is even; name the requestSeed sub-function"
-            )
+            raise ValueError(f"level 0x{self.level:02X} is even; name the requestSeed sub-function")
 
 
 # What can be read and coded -----------------------------------------------------------------------
@@ -169,21 +165,15 @@ class Field(_Strict, frozen=True):
         elif self.min is None or self.max is None:
             raise ValueError(f"field {self.name} needs either values or min and max")
         elif self.min > self.max or self.scale == 0:
-            raise ValueError(
-                f"field {self.name} needs min <= max and a scale other than 0"
-            )
+            raise ValueError(f"field {self.name} needs min <= max and a scale other than 0")
 
     def _check_words(self) -> None:
         if self.min is not None or self.max is not None or self.unit:
-            raise ValueError(
-                f"field {self.name} has values, so it has no unit, min or max"
-            )
+            raise ValueError(f"field {self.name} has values, so it has no unit, min or max")
         if len(set(self.values.values())) != len(self.values):
             raise ValueError(f"field {self.name} gives one number two words")
         if max(self.values.values()) >= 1 << self.width:
-            raise ValueError(
-                f"field {self.name} has a value that does not fit {self.width} bits"
-            )
+            raise ValueError(f"field {self.name} has a value that does not fit {self.width} bits")
 
 
 class Coding(_Strict, frozen=True):
@@ -200,9 +190,7 @@ class Coding(_Strict, frozen=True):
         for field in self.fields:
             end = field.byte + field.byte_count
             if end > self.length:
-                raise ValueError(
-                    f"field {field.name} ends after byte {self.length} of the DID"
-                )
+                raise ValueError(f"field {field.name} ends after byte {self.length} of the DID")
             bits = field.mask << 8 * (self.length - end)
             if used & bits:
                 raise ValueError(f"field {field.name} overlaps another field")
@@ -210,7 +198,7 @@ class Coding(_Strict, frozen=True):
 
 
 class Live(_Strict, frozen=True):
-    """One live value: bytes `byte`.. of a DID as a big-endian number, times `scale` plus `offset`."""
+    """One live value: `size` bytes of a DID, a big-endian number times `scale` plus `offset`."""
 
     did: Word
     name: Name
@@ -255,7 +243,7 @@ class MemoryWrite(_Strict, frozen=True):
 
 
 class Region(_Strict, frozen=True):
-    """One memory region. Without `write` it is never written; with `backup` no write goes without."""
+    """One memory region. Without `write` it is never written; `backup`: it is part of the image."""
 
     name: Name
     label: str
@@ -273,13 +261,8 @@ class Region(_Strict, frozen=True):
         return self.address + self.size
 
     def __post_init__(self) -> None:
-        if (
-            self.end > 1 << 8 * self.address_width
-            or self.size >= 1 << 8 * self.length_width
-        ):
-            raise ValueError(
-                f"region {self.name} does not fit its address or length width"
-            )
+        if self.end > 1 << 8 * self.address_width or self.size >= 1 << 8 * self.length_width:
+            raise ValueError(f"region {self.name} does not fit its address or length width")
         if self.write is not None and self.size % self.write.sector_size:
             raise ValueError(f"region {self.name} is not a whole number of sectors")
 
@@ -313,9 +296,7 @@ class DtcSettingStep(_Strict, frozen=True, tag="dtc_setting", tag_field="step"):
     restore: Byte
 
 
-class CommunicationControlStep(
-    _Strict, frozen=True, tag="communication_control", tag_field="step"
-):
+class CommunicationControlStep(_Strict, frozen=True, tag="communication_control", tag_field="step"):
     """CommunicationControl; `restore` is the control type that undoes it."""
 
     control_type: Byte
@@ -353,9 +334,7 @@ class ReadBackStep(_Strict, frozen=True, tag="read_back", tag_field="step"):
     """ReadMemoryByAddress over each erased range of the regions that are read in this way."""
 
 
-class CheckDependenciesStep(
-    _Strict, frozen=True, tag="check_dependencies", tag_field="step"
-):
+class CheckDependenciesStep(_Strict, frozen=True, tag="check_dependencies", tag_field="step"):
     """RoutineControl by which the ECU checks that its software parts fit each other."""
 
     sub_function: Byte
@@ -453,9 +432,7 @@ class CodeSequence(_Strict, frozen=True):
         _in_order(self.steps, (WriteCodingStep, CheckCodingStep), "steps")
 
 
-def _in_order(
-    steps: Iterable[Struct], wanted: tuple[type[Struct], ...], key: str
-) -> None:
+def _in_order(steps: Iterable[Struct], wanted: tuple[type[Struct], ...], key: str) -> None:
     found = [type(step) for step in steps if isinstance(step, wanted)]
     if found != list(wanted):
         words = ", then ".join(str(kind.__struct_config__.tag) for kind in wanted)
@@ -519,15 +496,11 @@ class Profile(_Strict, frozen=True, kw_only=True):
     @property
     def boot_identifying(self) -> list[Identification]:
         """The DIDs by which the ECU is known while only its boot loader answers."""
-        return [
-            entry for entry in self.identification if entry.boot and entry.identifies
-        ]
+        return [entry for entry in self.identification if entry.boot and entry.identifies]
 
     def security_for(self, purpose: Purpose) -> Security | None:
         """The security entry for a purpose, None where the profile has none."""
-        return next(
-            (entry for entry in self.security if entry.purpose == purpose), None
-        )
+        return next((entry for entry in self.security if entry.purpose == purpose), None)
 
     def identification_by_did(self, did: int) -> Identification | None:
         """The entry of an identification DID, None for an unknown one."""
@@ -535,9 +508,7 @@ class Profile(_Strict, frozen=True, kw_only=True):
 
     def identification_by_role(self, role: str) -> Identification | None:
         """The entry with a role such as `vin` or `software_number`, None where there is none."""
-        return next(
-            (entry for entry in self.identification if entry.role == role), None
-        )
+        return next((entry for entry in self.identification if entry.role == role), None)
 
     def coding_by_did(self, did: int) -> Coding | None:
         """The entry of a coding DID, None for an unknown one."""
@@ -581,18 +552,12 @@ def _duplicate_problems(profile: Profile) -> Iterator[Problem]:
         for index, (key, value) in enumerate(entries):
             counted[value] += 1
             if counted[value] > 1:
-                yield Problem(
-                    (table, index, key), "an entry above already has this value"
-                )
+                yield Problem((table, index, key), "an entry above already has this value")
     for index, entry in enumerate(profile.security):
-        yield from _session_problems(
-            profile, ("security", index, "session"), entry.session
-        )
+        yield from _session_problems(profile, ("security", index, "session"), entry.session)
 
 
-def _session_problems(
-    profile: Profile, path: KeyPath, name: SessionName
-) -> Iterator[Problem]:
+def _session_problems(profile: Profile, path: KeyPath, name: SessionName) -> Iterator[Problem]:
     if profile.sessions.value(name) is None:
         yield Problem(path, f"[sessions] does not name a value for {name!r}")
 
@@ -603,14 +568,10 @@ def _region_problems(profile: Profile) -> Iterator[Problem]:
         for other in profile.memory[:index]:
             if region.address < other.end and other.address < region.end:
                 yield Problem((*path, "address"), f"the region overlaps {other.name!r}")
-        yield from _session_problems(
-            profile, (*path, "read", "session"), region.read.session
-        )
+        yield from _session_problems(profile, (*path, "read", "session"), region.read.session)
         unlock = region.read.unlock
         if unlock != "none" and profile.security_for(unlock) is None:
-            yield Problem(
-                (*path, "read", "unlock"), f"no security entry is for {unlock!r}"
-            )
+            yield Problem((*path, "read", "unlock"), f"no security entry is for {unlock!r}")
 
 
 def _compatibility_problems(profile: Profile) -> Iterator[Problem]:
@@ -638,23 +599,17 @@ def _step_problems(
         case SessionStep():
             yield from _session_problems(profile, (*path, "session"), step.session)
         case UnlockStep() if profile.security_for(step.purpose) is None:
-            yield Problem(
-                (*path, "purpose"), f"no security entry is for {step.purpose!r}"
-            )
+            yield Problem((*path, "purpose"), f"no security entry is for {step.purpose!r}")
         case WriteDidStep():
             yield from _template_problems((*path, "data"), step.data, JOB_PLACEHOLDERS)
         case EraseStep():
             allowed = RANGE_PLACEHOLDERS - {"crc32"}
             yield from _template_problems((*path, "option"), step.option, allowed)
         case CheckMemoryStep():
-            yield from _template_problems(
-                (*path, "option"), step.option, RANGE_PLACEHOLDERS
-            )
+            yield from _template_problems((*path, "option"), step.option, RANGE_PLACEHOLDERS)
 
 
-def _template_problems(
-    path: KeyPath, template: str, allowed: frozenset[str]
-) -> Iterator[Problem]:
+def _template_problems(path: KeyPath, template: str, allowed: frozenset[str]) -> Iterator[Problem]:
     for name, _ in PLACEHOLDER.findall(template):
         if name not in allowed:
             known = ", ".join(sorted(allowed))
@@ -662,11 +617,7 @@ def _template_problems(
 
 
 def _write_problems(profile: Profile) -> Iterator[Problem]:
-    writes = [
-        name
-        for name in ("code", "flash", "recover")
-        if getattr(profile, name) is not None
-    ]
+    writes = [name for name in ("code", "flash", "recover") if getattr(profile, name) is not None]
     if writes and profile.voltage is None:
         yield Problem((writes[0],), "a profile that writes needs its own [voltage]")
     if writes and not profile.identifying:
@@ -698,9 +649,7 @@ def _risk_problems(profile: Profile) -> Iterator[Problem]:
         words = set(RISK_WORD.findall(text))
         path: KeyPath = ("risk", risk_class)
         if is_needed and not words >= RISK_WORDS_NEEDED:
-            missing = ", ".join(
-                f"{{{word}}}" for word in sorted(RISK_WORDS_NEEDED - words)
-            )
+            missing = ", ".join(f"{{{word}}}" for word in sorted(RISK_WORDS_NEEDED - words))
             yield Problem(path, f"the text must say {missing}")
         if unknown := words - RISK_WORDS:
             listed = ", ".join(f"{{{word}}}" for word in sorted(unknown))
