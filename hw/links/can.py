@@ -1,320 +1,525 @@
-"""can:// - ISO-TP (ISO 15765-2) over python-can, segmented in user space.
+"""Diagnostics on CAN: ISO 15765-2 in user space over a python-can bus, so that the gate sees every
+frame.
 
-The segmentation is can-isotp's state machine, driven inline by the calling thread: the frame check
-is called in the function that hands a frame to the bus, so that every frame of a write passes the
-gate. Reads may use the kernel's ISO-TP (`kernel_reads=1`); writes never do.
+can-isotp's state machine is driven inline by the thread that calls `request`: no second thread, no
+polling. It waits in the bus' own receive call. The gate is asked in the moment before a frame is
+handed to the bus; what it raises ends the message there. The ECU then waits for the next
+consecutive frame until its own N_Cr time-out (ISO 15765-2:2016, 9.8) or until the next message
+begins, and never acts on what it has got.
 
-A message that the gate stops is left unfinished: the receiver drops it when no consecutive frame
-comes (N_Cr, 1 s) or when the next message begins (ISO 15765-2:2016, 9.8.3).
+What "handed to the bus" means depends on the medium. socketcan: the socket's send buffer is made as
+small as the kernel allows, so that about three frames wait in the kernel and not a whole message.
+socketcand, slcan and udp_multicast buffer outside our reach: with `bitrate` in the URI the link
+itself keeps no more than 2 ms of frames ahead of such a bus; without it, frames that were handed
+over before a hold still go out.
+
+Kernel ISO-TP (`kernel_reads=1`) is used for requests that the gate admits as reads and never for
+writes, because the kernel asks nobody before a frame. Where the kernel has no ISO-TP the link is
+refused at opening: it never falls back by itself. While the kernel's socket is open the user-space
+layer is silent, since both would send flow control.
+
+Throughput is bounded by python-can, which builds an object per frame (about 30 µs for a frame
+there and back): some 15,000 to 30,000 frames/s, four times a full 500 kbit/s bus. Its `virtual` bus
+deep-copies every frame; `udp_multicast` loses frames at full rate, which ends in a time-out.
 """
 
 from __future__ import annotations
 
-import contextlib
+import logging
+import select
+import socket
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+
+import can
+import isotp
 
 from hw.clock import now
 from hw.links.base import FrameCheck, Link, LinkError, LinkGate, LinkLost, NoAnswer
+from hw.links.frames import Pace, frame_bits
+from hw.links.socketcand import SocketcandBus
 from hw.links.uri import CanUri
 from hw.plan import Timing
 
-if TYPE_CHECKING:
-    import can
-    import isotp
+N_BS_S = 1.0
+"""Longest wait for a flow control frame (ISO 15765-2:2016, table 16)."""
 
-MAX_REQUEST = 4095
-"""Bytes: the largest message with a 12-bit length, which every ECU understands."""
-_BUFFERED = frozenset({"socketcand", "slcan", "udp_multicast"})
-_AHEAD_S = 0.002
-_SEND_LIMIT_S = 60.0
-_CAN_ERR_BUSOFF = 0x40
-# ISO 15765-2:2016, table 15: the sender waits N_Bs for flow control, the receiver N_Cr for frames.
-_N_BS_MS = 1000
-_N_CR_MS = 1000
-_WAIT_FRAMES = 10
+N_CR_S = 1.0
+"""Longest wait for the next consecutive frame (same table)."""
+
+WAIT_FRAMES_MAX = 50
+"""Wait frames in a row to bear from the ECU before a message is given up."""
+
+MESSAGE_MAX_BYTES = 1 << 20
+"""Longest message either way; longer than any ECU's, short enough for a small computer."""
+
+RECEPTION_LIMIT_S = 120.0
+"""Longest time one message may take to arrive, however slowly its frames drip."""
+
+SEND_LIMIT_S = 1.0
+"""Longest wait until the bus takes a frame (N_As, ISO 15765-2:2016, table 16)."""
+
+# Frame types: the upper half of the first byte (ISO 15765-2:2016, 9.4).
+_SINGLE, _FIRST, _CONSECUTIVE, _FLOW_CONTROL = range(4)
+_STMIN_LONGEST = 0x7F
+_FOREIGN_FRAMES_AT_ONCE = 4096
+_KERNEL_RECEIVE_BYTES = 1 << 16
+_TX_FAULTS = (
+    isotp.FlowControlTimeoutError,
+    isotp.OverflowError,
+    isotp.MaximumWaitFrameReachedError,
+)
+
+# Error classes of Linux' can/error.h, in the identifier of an error frame.
+_ERROR_CONTROLLER = 0x004
+_ERROR_NO_ACK = 0x020
+_ERROR_BUS_OFF = 0x040
+
+_NO_MEDIUM = "Check that the adapter is plugged in and the CAN interface is up, then try again."
+
+# can-isotp warns about every odd frame; what matters of it becomes an error with a next step.
+_ISOTP_LOG = "hw.links.can.isotp"
+logging.getLogger(_ISOTP_LOG).addHandler(logging.NullHandler())
 
 
 class CanLink(Link):
-    """A link over CAN.
+    """A conversation with one ECU by ISO-TP (normal addressing, 11 or 29 bit identifiers).
 
     Args:
-        uri: parsed; tx and rx identifiers and what ISO-TP asks for.
-        gate, timing: as for every link.
+        uri: the parsed link.
+        gate, timing: see `Link`.
 
     Raises:
-        LinkError: the interface is not there.
+        LinkError: the interface is not there, or `kernel_reads=1` and the kernel has no ISO-TP.
     """
 
-    max_request_bytes = MAX_REQUEST
+    max_request_bytes = MESSAGE_MAX_BYTES
 
     def __init__(self, uri: CanUri, gate: LinkGate, timing: Timing) -> None:
         super().__init__(uri.text, gate, timing)
-        self._can_uri = uri
-        self._bus = _open_bus(uri)
+        self._can = uri
         self._check: FrameCheck | None = None
+        self._sending = False
+        self._read_until = 0.0
         self._faults: list[Exception] = []
-        self._bus_busy_until = 0.0
-        self._layer = _layer(uri, self._take, self._put, self._faults.append)
-        self._kernel: _KernelReads | None = None
+        self._lost = ""
+        self._stmin_s = 0.0
+        self._frame_s = frame_bits(uri.tx, bytes(8), extended=uri.extended) / (
+            uri.bitrate or 500_000  # ISO 15765-4's rate, where the URI does not say
+        )
+        self._pace = Pace(uri.bitrate) if uri.bitrate and _buffers(uri) else None
+        self._kernel = KernelReads(uri) if uri.kernel_reads else None
+        self._layer = self._make_layer()
+        self._bus = _open_bus(uri)
+        self._wait_writable = _writable_waiter(self._bus)
 
     def close(self) -> None:
         """Let go of the bus."""
-        self._close_kernel()
+        if self._kernel is not None:
+            self._kernel.close()
         self._bus.shutdown()
+        self._lost = self._lost or "it was closed"
 
-    # One message ------------------------------------------------------------------------------
+    def _make_layer(self) -> isotp.TransportLayerLogic:
+        mode = (
+            isotp.AddressingMode.Normal_29bits
+            if self._can.extended
+            else isotp.AddressingMode.Normal_11bits
+        )
+        return isotp.TransportLayerLogic(
+            rxfn=self._read_frame,
+            txfn=self._write_frame,
+            address=isotp.Address(mode, txid=self._can.tx, rxid=self._can.rx),
+            error_handler=self._faults.append,
+            params={
+                "stmin": self._can.stmin,
+                "blocksize": self._can.block_size,
+                "tx_padding": self._can.padding,
+                "tx_data_length": self._can.tx_dl,
+                "can_fd": self._can.fd,
+                "bitrate_switch": self._can.data_bitrate > 0,
+                "rx_flowcontrol_timeout": int(N_BS_S * 1000),
+                "rx_consecutive_frame_timeout": int(N_CR_S * 1000),
+                "wftmax": WAIT_FRAMES_MAX,
+                "max_frame_size": MESSAGE_MAX_BYTES,
+                "logger_name": _ISOTP_LOG,
+            },
+        )
+
+    # One message --------------------------------------------------------------------------------
 
     def _transmit(self, payload: bytes, check: FrameCheck | None) -> None:
-        self._close_kernel()
-        if check is None and self._can_uri.kernel_reads:
-            self._kernel = _KernelReads(self._can_uri)
-            self._kernel.send(payload)
-            return
-        self._check = check
+        self._refuse_if_lost()
+        if self._kernel is not None:
+            if check is None:
+                self._flush_bus()
+                self._kernel.send(payload)
+                return
+            if self._kernel.is_open:
+                self._kernel.close()
+                self._flush_bus()
+                self._layer.reset()
+        self._check, self._sending, self._stmin_s = check, True, 0.0
         self._faults.clear()
         try:
             self._layer.send(payload)
-            limit = now() + _SEND_LIMIT_S
-            while self._layer.transmitting() and now() < limit:
-                self._layer.process(rx_timeout=self._wait_while_sending())
-        except BaseException:
-            # The gate or the bus ended it: forget what is left of the message.
-            self._layer.stop_sending()
-            raise
+            while self._layer.transmitting():
+                self._advance()
+                self._raise_tx_fault()
         finally:
-            self._check = None
-        self._raise_send_fault()
-
-    def _wait_while_sending(self) -> float:
-        if self._layer.is_tx_transmitting_cf():
-            return min(self._layer.next_cf_delay() or 0.0, 0.1)
-        return 0.05
-
-    def _raise_send_fault(self) -> None:
-        import isotp  # noqa: PLC0415 - loaded with the first link
-
-        for fault in self._faults:
-            if isinstance(
-                fault,
-                isotp.FlowControlTimeoutError
-                | isotp.OverflowError
-                | isotp.MaximumWaitFrameReachedError,
-            ):
-                raise NoAnswer(
-                    f"The ECU did not take the whole message: {fault}.",
-                    "Check ignition, plug and the identifiers in the link, then try again.",
-                )
-        if self._layer.transmitting():
+            # On every way out, also when the gate raised in the middle: the next message starts
+            # from a clean state machine, and the rest of this one is gone.
+            self._check, self._sending = None, False
             self._layer.stop_sending()
+            self._layer.clear_tx_queue()
+
+    def _advance(self) -> None:
+        """Let the state machine send what it may send now, or wait for flow control."""
+        layer = self._layer
+        if layer.tx_state is layer.TxState.WAIT_FC:
+            self._read_until = now() + layer.timer_rx_fc.remaining() + 0.001
+            layer.process()
+            return
+        delay = layer.next_cf_delay()
+        if delay:
+            time.sleep(delay)
+        layer.process(do_rx=False)
+
+    def _raise_tx_fault(self) -> None:
+        fault = next((f for f in self._faults if isinstance(f, _TX_FAULTS)), None)
+        if isinstance(fault, isotp.FlowControlTimeoutError):
             raise NoAnswer(
-                f"The ECU did not take the whole message within {_SEND_LIMIT_S:g} s.",
-                "Check the bus for another tester and try again.",
+                f"The ECU sent no flow control frame within {N_BS_S} s, so it has not got the "
+                "whole message.",
+                "Check ignition, plug and the identifiers in the link, then try again.",
+            )
+        if isinstance(fault, isotp.OverflowError):
+            raise LinkError(
+                "The ECU has no room for a message of this length (flow control: overflow).",
+                "Use a smaller block length in the profile.",
+            )
+        if fault is not None:
+            raise LinkError(
+                f"The ECU asked {WAIT_FRAMES_MAX} times to wait and never let the message go on.",
+                "Wait a moment and try again.",
             )
 
     def _receive(self, deadline: float) -> bytes | None:
-        if self._kernel is not None:
-            return self._kernel.receive(deadline)
-        while True:
-            if (message := self._layer.recv()) is not None:
-                return bytes(message)
-            left = deadline - now()
-            if left <= 0 and not self._layer.is_rx_active():
-                self._layer.process(rx_timeout=0.0)
-                if not self._layer.is_rx_active():
-                    message = self._layer.recv()
-                    return bytes(message) if message is not None else None
-            # A message that has begun is awaited to its end; can-isotp itself ends one that stalls.
-            self._layer.process(rx_timeout=min(max(left, 0.0), 0.05) or 0.01)
-            self._note_receive_faults()
+        self._refuse_if_lost()
+        if self._kernel is not None and self._kernel.is_open:
+            return self._receive_through(self._kernel, deadline)
+        layer = self._layer
+        self._faults.clear()
+        limit = max(deadline, now()) + RECEPTION_LIMIT_S
+        while not layer.available():
+            if layer.is_rx_active():
+                # A message that has begun is taken in to its end, also past the deadline.
+                self._read_until = min(now() + layer.timer_rx_cf.remaining() + 0.001, limit)
+            else:
+                self._read_until = deadline
+            layer.process()
+            if self._faults:
+                self._trouble = str(self._faults[-1])
+            if now() >= limit:
+                layer.stop_receiving()
+            if now() >= deadline and not layer.is_rx_active() and not layer.available():
+                return None
+        return bytes(layer.recv() or b"")
 
-    def _note_receive_faults(self) -> None:
-        if self._faults:
-            self._trouble = str(self._faults[-1])
-            self._faults.clear()
+    # One frame ----------------------------------------------------------------------------------
 
-    # One frame --------------------------------------------------------------------------------
-
-    def _put(self, frame: isotp.CanMessage) -> None:
-        import can  # noqa: PLC0415 - loaded with the first link
-
-        # Flow control that the kit sends as a receiver is no part of a write: no check is set then.
-        if self._check is not None:
-            self._pace()
-            self._check()
-        try:
-            self._bus.send(
-                can.Message(
-                    arbitration_id=frame.arbitration_id,
-                    data=frame.data,
-                    is_extended_id=frame.is_extended_id,
-                    is_fd=frame.is_fd,
-                    bitrate_switch=frame.bitrate_switch,
-                    check=False,
-                ),
-                timeout=1.0,
-            )
-        except (can.CanError, OSError) as error:
-            raise _lost(self.uri, error) from error
-
-    def _pace(self) -> None:
-        """Keep at most `_AHEAD_S` of frames in buffers between the kit and the bus."""
-        uri = self._can_uri
-        if uri.interface not in _BUFFERED or not uri.bitrate:
-            return
-        # 8 data bytes without stuff bits: the shortest time such a frame can take.
-        frame_s = (131 if uri.extended else 111) / uri.bitrate
-        self._bus_busy_until = max(self._bus_busy_until, now()) + frame_s
-        while (ahead := self._bus_busy_until - now()) > _AHEAD_S:
-            time.sleep(ahead - _AHEAD_S)
-
-    def _take(self, timeout: float) -> isotp.CanMessage | None:
-        import can  # noqa: PLC0415 - loaded with the first link
-        import isotp  # noqa: PLC0415 - loaded with the first link
-
-        try:
-            message = self._bus.recv(timeout)
-        except (can.CanError, OSError, ValueError) as error:
-            raise _lost(self.uri, error) from error
-        if message is None:
+    def _read_frame(self, _timeout: float) -> isotp.CanMessage | None:
+        """can-isotp's rxfn. Returns None when it is time to look at the state machine."""
+        layer = self._layer
+        done = not layer.transmitting() if self._sending else layer.available()
+        if done:
             return None
-        if message.is_error_frame:
-            self._error_frame(message)
-            return None
+        for _ in range(_FOREIGN_FRAMES_AT_ONCE):
+            remaining = max(self._read_until - now(), 0.0)
+            try:
+                frame = self._bus.recv(remaining)
+            except (can.CanError, OSError) as error:
+                raise self._lose(str(error)) from error
+            if frame is None:
+                return None
+            if frame.is_error_frame:
+                self._judge_error_frame(frame)
+            elif frame.arbitration_id == self._can.rx and frame.is_extended_id == (
+                self._can.extended
+            ):
+                if _is_well_formed(frame.data):
+                    return self._convert(frame)
+                self._trouble = f"a frame {frame.data.hex()} that is not ISO-TP came in"
+        return None
+
+    def _convert(self, frame: can.Message) -> isotp.CanMessage:
+        data = frame.data
+        if data[0] >> 4 == _FLOW_CONTROL:
+            # Reserved STmin values mean the longest (ISO 15765-2:2016, 9.6.5.6).
+            if 0x80 <= data[2] <= 0xF0 or data[2] >= 0xFA:
+                data[2] = _STMIN_LONGEST
+            self._stmin_s = data[2] / 1e3 if data[2] < 0x80 else (data[2] - 0xF0) / 1e4
         return isotp.CanMessage(
-            arbitration_id=message.arbitration_id,
-            dlc=message.dlc,
-            data=message.data,
-            extended_id=message.is_extended_id,
-            is_fd=message.is_fd,
-            bitrate_switch=message.bitrate_switch,
+            arbitration_id=frame.arbitration_id,
+            data=bytes(data),
+            extended_id=frame.is_extended_id,
+            is_fd=frame.is_fd,
+            bitrate_switch=frame.bitrate_switch,
         )
 
-    def _error_frame(self, message: can.Message) -> None:
-        if message.arbitration_id & _CAN_ERR_BUSOFF:
-            raise LinkLost(
-                "The CAN controller is bus-off: it saw too many errors.",
-                "Check wiring, termination and bit rate, then restart the interface.",
-            )
-        self._trouble = f"CAN error frame 0x{message.arbitration_id:X}"
+    def _write_frame(self, frame: isotp.CanMessage) -> None:
+        """can-isotp's txfn: the last place that every frame passes."""
+        kind = frame.data[0] >> 4
+        message = can.Message(
+            arbitration_id=frame.arbitration_id,
+            data=frame.data,
+            is_extended_id=frame.is_extended_id,
+            is_fd=frame.is_fd,
+            bitrate_switch=frame.bitrate_switch,
+        )
+        if self._pace is not None:
+            self._pace.wait(frame.arbitration_id, frame.data, extended=frame.is_extended_id)
+        try:
+            # Wait first and ask last: what the gate allowed must not lie around.
+            self._wait_writable()
+            if self._check is not None and kind != _FLOW_CONTROL:
+                self._check()
+            self._bus.send(message, SEND_LIMIT_S)
+        except (can.CanError, OSError) as error:
+            raise self._lose(str(error)) from error
+        if self._stmin_s and kind == _CONSECUTIVE:
+            # STmin counts from the end of a frame on the bus (ISO 15765-2:2016, 9.6.5.5);
+            # can-isotp counts from before it is handed over.
+            self._layer.timer_tx_stmin.start(self._stmin_s + self._frame_s)
 
-    def _close_kernel(self) -> None:
-        if self._kernel is not None:
-            self._kernel.close()
-            self._kernel = None
-            # What the raw socket saw of that conversation is not for the state machine.
-            while self._bus.recv(0.0) is not None:
-                pass
+    # Trouble ------------------------------------------------------------------------------------
+
+    def _judge_error_frame(self, frame: can.Message) -> None:
+        kind = frame.arbitration_id
+        if kind & _ERROR_BUS_OFF:
+            raise self._lose("the controller went bus-off")
+        if kind & _ERROR_NO_ACK:
+            self._trouble = "nothing on the bus acknowledges our frames"
+        elif kind & _ERROR_CONTROLLER:
+            self._trouble = "the CAN controller reports errors on the bus"
+
+    def _lose(self, reason: str) -> LinkLost:
+        self._lost = reason
+        return self._lost_error()
+
+    def _lost_error(self) -> LinkLost:
+        return LinkLost(f"The CAN link is lost: {self._lost}.", _NO_MEDIUM)
+
+    def _refuse_if_lost(self) -> None:
+        if self._lost:
+            raise self._lost_error()
+
+    # Reads through the kernel -------------------------------------------------------------------
+
+    def _receive_through(self, kernel: KernelReads, deadline: float) -> bytes | None:
+        """The kernel tells of a message only when it is whole, but the bus shows its frames: as
+        long as those come, the message is given time past the deadline."""
+        limit = max(deadline, now()) + RECEPTION_LIMIT_S
+        while (answer := kernel.receive(deadline)) is None:
+            if not self._flush_bus() or now() > limit:
+                return None
+            deadline = now() + N_CR_S
+        self._flush_bus()
+        return answer
+
+    def _flush_bus(self) -> bool:
+        """Throw away what the bus has; True if the ECU sent something."""
+        seen = False
+        try:
+            for _ in range(_FOREIGN_FRAMES_AT_ONCE):
+                frame = self._bus.recv(0)
+                if frame is None:
+                    break
+                seen = seen or frame.arbitration_id == self._can.rx
+        except (can.CanError, OSError) as error:
+            raise self._lose(str(error)) from error
+        return seen
 
 
-class _KernelReads:
-    """One read through the kernel's ISO-TP socket; open only as long as that read.
+class KernelReads:
+    """Reads through Linux' own ISO-TP socket, one socket for a run of reads.
 
-    While it is open the kernel answers the ECU's first frames, so user space must not.
+    Args:
+        uri: a socketcan link with `kernel_reads=1`.
+
+    Raises:
+        LinkError: the kernel or its can-isotp module does not offer it.
     """
 
     def __init__(self, uri: CanUri) -> None:
-        import isotp  # noqa: PLC0415 - loaded with the first link
+        self._can = uri
+        self._socket: isotp.socket | None = None
+        self._open()
+        self.close()
 
-        mode = isotp.AddressingMode.Normal_29bits if uri.extended else None
-        address = isotp.Address(
-            mode or isotp.AddressingMode.Normal_11bits, txid=uri.tx, rxid=uri.rx
-        )
-        self._socket = isotp.socket()
-        try:
-            if uri.padding is not None:
-                self._socket.set_opts(txpad=uri.padding)
-            self._socket.set_fc_opts(stmin=uri.stmin, bs=uri.block_size)
-            if uri.fd:
-                self._socket.set_ll_opts(mtu=isotp.socket.LinkLayerProtocol.CAN_FD, tx_dl=uri.tx_dl)
-            self._socket.bind(uri.channel, address)
-        except OSError as error:
-            self.close()
-            raise LinkError(
-                f"The kernel's ISO-TP cannot be used on {uri.channel}: {error}.",
-                "Load the kernel module can-isotp, or leave kernel_reads out of the link.",
-            ) from error
+    @property
+    def is_open(self) -> bool:
+        """Whether the kernel answers flow control now, so that nobody else may."""
+        return self._socket is not None
+
+    def close(self) -> None:
+        """Close the socket; the next `send` opens it again."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def send(self, payload: bytes) -> None:
+        """Send one message; returns when its last frame is in the interface's queue.
+
+        Raises:
+            NoAnswer: the ECU's flow control stopped or forbade it.
+        """
+        link = self._open() if self._socket is None else self._socket
         try:
-            self._socket.send(payload)
+            link.settimeout(SEND_LIMIT_S + N_BS_S)
+            link.send(payload)
         except OSError as error:
             raise NoAnswer(
-                f"The ECU did not take the whole message: {error}.", "Check ignition and plug."
+                f"The request did not get through to the ECU: {error.strerror or error}.",
+                "Check ignition, plug and the identifiers in the link, then try again.",
             ) from error
 
     def receive(self, deadline: float) -> bytes | None:
-        try:
-            self._socket.settimeout(max(deadline - now(), 0.001))
-            # Without a size the library truncates at 4095 bytes.
-            answer = self._socket.recv(1 << 16)
-        except TimeoutError:
+        """The next whole message, or None when there is none by the deadline."""
+        link = self._socket
+        if link is None:
             return None
+        if not select.select([link], [], [], max(deadline - now(), 0.0))[0]:
+            return None
+        try:
+            return bytes(link.recv(_KERNEL_RECEIVE_BYTES))
         except OSError as error:
-            raise LinkLost(f"The CAN interface is gone: {error}.", "Check the adapter.") from error
-        return bytes(answer) if answer is not None else None
+            # The kernel reports a broken reception once (EILSEQ, ETIMEDOUT) and goes on.
+            logging.getLogger(__name__).info("kernel ISO-TP: %s", error)
+            return None
 
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.close()
+    def _open(self) -> isotp.socket:
+        mode = (
+            isotp.AddressingMode.Normal_29bits
+            if self._can.extended
+            else isotp.AddressingMode.Normal_11bits
+        )
+        try:
+            link = isotp.socket(timeout=SEND_LIMIT_S)
+        except (OSError, NotImplementedError) as error:
+            raise _no_kernel_isotp(str(error)) from error
+        try:
+            link.set_opts(optflag=link.flags.WAIT_TX_DONE, txpad=self._can.padding)
+            link.set_fc_opts(bs=self._can.block_size, stmin=self._can.stmin)
+            if self._can.fd:
+                link.set_ll_opts(mtu=72, tx_dl=self._can.tx_dl)
+            link.bind(self._can.channel, isotp.Address(mode, txid=self._can.tx, rxid=self._can.rx))
+        except OSError as error:
+            link.close()
+            raise _no_kernel_isotp(str(error)) from error
+        self._socket = link
+        return link
 
 
-def _layer(uri: CanUri, take: Any, put: Any, fault: Any) -> isotp.TransportLayerLogic:
-    import isotp  # noqa: PLC0415 - loaded with the first link
-
-    if uri.extended:
-        mode = isotp.AddressingMode.Normal_29bits
-    else:
-        mode = isotp.AddressingMode.Normal_11bits
-    params: dict[str, Any] = {
-        "stmin": uri.stmin,
-        "blocksize": uri.block_size,
-        "tx_padding": uri.padding,
-        "tx_data_length": uri.tx_dl,
-        "can_fd": uri.fd,
-        "bitrate_switch": bool(uri.data_bitrate),
-        "rx_flowcontrol_timeout": _N_BS_MS,
-        "rx_consecutive_frame_timeout": _N_CR_MS,
-        "wftmax": _WAIT_FRAMES,
-        "max_frame_size": 1 << 20,
-    }
-    return isotp.TransportLayerLogic(
-        rxfn=take,
-        txfn=put,
-        address=isotp.Address(mode, txid=uri.tx, rxid=uri.rx),
-        error_handler=fault,
-        params=params,
+def _no_kernel_isotp(reason: str) -> LinkError:
+    return LinkError(
+        f"The kernel offers no ISO-TP here ({reason}).",
+        "Load it with 'modprobe can-isotp', or take kernel_reads=1 out of the link.",
     )
+
+
+def _is_well_formed(data: bytearray) -> bool:
+    """Whether a frame is ISO-TP at all; others are ignored (ISO 15765-2:2016, 9.6), whereas
+    can-isotp would give up the message that it is receiving."""
+    size = len(data)
+    if size < 2:
+        return False
+    kind, low = data[0] >> 4, data[0] & 0x0F
+    if kind == _SINGLE:
+        return low < size if low else 8 < size >= data[1] + 2 > 2
+    if kind == _FIRST:
+        return size >= 8
+    if kind == _FLOW_CONTROL:
+        return size >= 3 and low < 3
+    return kind == _CONSECUTIVE
+
+
+def _buffers(uri: CanUri) -> bool:
+    """Whether frames lie in buffers on their way that we cannot make smaller."""
+    return uri.interface in {"socketcand", "slcan", "udp_multicast"}
 
 
 def _open_bus(uri: CanUri) -> can.BusABC:
-    import can  # noqa: PLC0415 - half of hw's start-up time, and a kit on DoIP never needs it
-
-    mask = 0x1FFF_FFFF if uri.extended else 0x7FF
-    options: dict[str, Any] = {
-        "interface": uri.interface,
-        "channel": uri.channel,
-        "can_filters": [{"can_id": uri.rx, "can_mask": mask, "extended": uri.extended}],
-    }
-    if uri.interface in {"socketcan", "udp_multicast"}:
-        options["fd"] = uri.fd
-    if uri.interface == "socketcand":
-        options |= {"host": uri.host, "port": uri.port}
-    if uri.interface == "udp_multicast" and uri.port:
-        options["port"] = uri.port
-    if uri.interface == "slcan":
-        options["bitrate"] = uri.bitrate
     try:
-        return can.Bus(**options)
+        return _OPENERS[uri.interface](uri)
     except (can.CanError, OSError, ImportError, ValueError) as error:
         raise LinkError(
-            f"The CAN interface of {uri.text} cannot be opened: {error}.",
-            "Check that it is plugged in, up, and spelt as the system names it.",
+            f"The CAN link {uri.text} cannot be opened: {error}.", _NO_MEDIUM
         ) from error
 
 
-def _lost(uri: str, error: Exception) -> LinkLost:
-    return LinkLost(
-        f"The CAN interface of {uri} is gone: {error}.",
-        "Check cable and adapter, then start again.",
+# python-can's classes are made directly: `can.Bus` would mix in configuration files and variables.
+
+
+def _open_socketcan(uri: CanUri) -> can.BusABC:
+    from can.interfaces.socketcan import SocketcanBus  # noqa: PLC0415 - loads what it needs alone
+
+    socket.if_nametoindex(uri.channel)  # python-can leaves its socket open when this fails
+    mask = 0x1FFF_FFFF if uri.extended else 0x7FF
+    bus = SocketcanBus(
+        channel=uri.channel,
+        fd=uri.fd,
+        can_filters=[{"can_id": uri.rx, "can_mask": mask, "extended": uri.extended}],
     )
+    # The kernel raises it to its minimum: few frames wait behind the gate's back, and a full
+    # interface queue (ENOBUFS) cannot come about.
+    bus.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    return bus
+
+
+def _open_slcan(uri: CanUri) -> can.BusABC:
+    from can.interfaces.slcan import slcanBus  # noqa: PLC0415 - loads pyserial
+
+    return slcanBus(uri.channel, bitrate=uri.bitrate)
+
+
+def _open_udp_multicast(uri: CanUri) -> can.BusABC:
+    from can.interfaces.udp_multicast import UdpMulticastBus  # noqa: PLC0415 - loads msgpack
+
+    if uri.port:
+        return UdpMulticastBus(channel=uri.channel, port=uri.port, fd=uri.fd)
+    return UdpMulticastBus(channel=uri.channel, fd=uri.fd)
+
+
+def _open_virtual(uri: CanUri) -> can.BusABC:
+    from can.interfaces.virtual import VirtualBus  # noqa: PLC0415 - as the others
+
+    protocol = can.CanProtocol.CAN_FD if uri.fd else can.CanProtocol.CAN_20
+    return VirtualBus(channel=uri.channel, protocol=protocol)
+
+
+_OPENERS: dict[str, Callable[[CanUri], can.BusABC]] = {
+    "socketcan": _open_socketcan,
+    "socketcand": lambda uri: SocketcandBus(uri.host, uri.port, uri.channel),
+    "virtual": _open_virtual,
+    "slcan": _open_slcan,
+    "udp_multicast": _open_udp_multicast,
+}
+
+
+def _writable_waiter(bus: can.BusABC) -> Callable[[], None]:
+    """A call that returns when the bus can take a frame at once, if the bus can tell."""
+    try:
+        descriptor = bus.fileno()
+    except NotImplementedError:
+        descriptor = -1
+    if descriptor < 0:
+        return lambda: None
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+
+    def wait() -> None:
+        if not poller.poll(SEND_LIMIT_S * 1000):
+            raise can.CanOperationError(f"the bus took no frame for {SEND_LIMIT_S} s")
+
+    return wait
