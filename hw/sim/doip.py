@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import struct
+from typing import cast
 
 from hw.sim.ecu import Ecu
 from hw.sim.fleet import GATEWAY_ADDRESS, VIN
@@ -181,8 +182,8 @@ class Identification(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Python 3.11's own datagram transport is not derived from asyncio.DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         """Answer one request."""
