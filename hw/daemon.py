@@ -229,7 +229,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--socket", type=Path, default=None, help="default: hw.sock in the run dir")
     parser.add_argument("--state", type=Path, default=None, help="default: the state folder")
     options = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
+    )
     # The sampler shares the interpreter with the thread that sends: a thread that computes must
     # give it up within half a millisecond, not the usual five, or a sag is seen late.
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ ACKNOWLEDGMENT_MAX_AGE_S = 300.0
 CHECKS_MAX_AGE_S = 1800.0
 BACKUP_MAX_AGE_S = 4 * 3600.0
 INA219_MAX_V = 26.0
+SETTLE_MARGIN_S = 1.0
+SETTLE_POLL_S = 0.05
 
 Facts = dict[str, str]
 
@@ -119,7 +122,7 @@ class EvidenceChecker:
                 "The plan's voltage window is not the profile's.", "Make the plan again."
             )
         self._check_divider(window)
-        lowest, highest = self.check_voltage(
+        lowest, highest = self.wait_for_voltage(
             window.start_min_v, window.start_max_v, window.settle_s, window.stale_s
         )
         return {"lowest_v": f"{lowest:.2f}", "highest_v": f"{highest:.2f}"}
@@ -137,6 +140,25 @@ class EvidenceChecker:
                 "Use a profile that names a divider.",
             )
 
+    def wait_for_voltage(
+        self, low_v: float, high_v: float, settle_s: float, stale_s: float
+    ) -> tuple[float, float]:
+        """`check_voltage`, but while the voltage is inside wait until it has settled.
+
+        Raises:
+            RefusedError: as `check_voltage`, when it is outside now or does not settle in time.
+        """
+        until = clock.now() + settle_s + SETTLE_MARGIN_S
+        while True:
+            try:
+                return self.check_voltage(low_v, high_v, settle_s, stale_s)
+            except RefusedError:
+                latest = self._voltage.history(clock.now() - stale_s)[-1:]
+                inside = [s for s in latest if s.volts is not None and low_v <= s.volts <= high_v]
+                if not inside or clock.now() > until:
+                    raise
+            time.sleep(SETTLE_POLL_S)
+
     def check_voltage(
         self, low_v: float, high_v: float, settle_s: float, stale_s: float
     ) -> tuple[float, float]:
@@ -151,18 +173,18 @@ class EvidenceChecker:
             raise _voltage("There is no vehicle voltage.", "Check the sensor and its clamps.")
         recent = [sample for sample in samples if sample.at >= now - settle_s]
         volts = [sample.volts for sample in recent if sample.volts is not None]
-        if len(volts) < len(recent):
-            fault = next(sample.reason for sample in recent if sample.volts is None)
-            raise _voltage(
-                f"The voltage was not readable within the last {settle_s:g} s: {fault}.",
-                "Check the sensor and its clamps, then wait until it has settled.",
-            )
-        if min(volts) < low_v or max(volts) > high_v:
+        if volts and (min(volts) < low_v or max(volts) > high_v):
             worst = min(volts) if min(volts) < low_v else max(volts)
             raise _voltage(
                 f"The voltage was {worst:.2f} V within the last {settle_s:g} s; "
                 f"{low_v:.2f} to {high_v:.2f} V is demanded.",
                 "Connect a charger and wait until the voltage has settled.",
+            )
+        if len(volts) < len(recent):
+            fault = next(sample.reason for sample in recent if sample.volts is None)
+            raise _voltage(
+                f"The voltage was not readable within the last {settle_s:g} s: {fault}.",
+                "Check the sensor and its clamps, then wait until it has settled.",
             )
         edges = [now - settle_s, *(sample.at for sample in samples if sample.at > now - settle_s)]
         gaps = (after - before for before, after in itertools.pairwise(edges))

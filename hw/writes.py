@@ -200,7 +200,7 @@ class WriteService:
             facts = self._checker.check_acknowledgment(case.plan, case.digest, acknowledgment)
             self._check_unused(acknowledgment_digest(acknowledgment))
             window = case.plan.window
-            self._checker.check_voltage(
+            self._checker.wait_for_voltage(
                 window.resume_v, window.over_v, window.resume_after_s, window.stale_s
             )
             self._used.add(facts["digest"])

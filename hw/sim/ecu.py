@@ -120,6 +120,7 @@ class Ecu:
         self._heard_at = 0.0
         self._flashing: tuple[Flash, int] | None = None
         self._resets = 0
+        self._reset_due = False
         battery.watch(self._on_voltage)
         self._services: dict[int, Callable[[bytes, str], Awaitable[bytes]]] = {
             0x10: self._session_control,
@@ -170,6 +171,8 @@ class Ecu:
             self._heard_at = clock.now()
             if fault is None or fault.kind != "drop_answer":
                 send(answer)
+            if self._reset_due:
+                self.reset()
             return answer
 
     # Answering --------------------------------------------------------------------------------
@@ -228,6 +231,7 @@ class Ecu:
     def reset(self) -> None:
         """Start anew: application if valid, else boot loader; silent meanwhile."""
         self._resets += 1
+        self._reset_due = False
         self.state = SessionState()
         self.in_boot = not self.app_valid
         self._silent_until = clock.now() + self.definition.boot_s
@@ -294,8 +298,7 @@ class Ecu:
         _length(request, 2)
         if request[1] & 0x7F not in {0x01, 0x03}:
             raise Nrc(0x12)
-        # The answer goes out before the ECU is gone.
-        asyncio.get_running_loop().call_soon(self.reset)
+        self._reset_due = True  # The answer goes out before the ECU is gone.
         return bytes([0x51, request[1] & 0x7F])
 
     def _security_for(self, level: int) -> Security:
