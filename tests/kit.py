@@ -78,6 +78,7 @@ WINDOW = VoltageWindow(
 )
 TIMING = Timing(p2_s=0.5, p2_star_s=5.0, pending_limit_s=30.0, busy_limit_s=2.0, s3_s=5.0)
 PROFILE = "sim-engine"
+TECHNICIAN = "technician:anna"
 IDENTITY_DIDS = (0xF190, 0xF188, 0xF191)
 BOOT_DIDS = (0xF18C, 0xF191)
 START_LIMIT_S = 20.0
@@ -239,8 +240,7 @@ class Kit:
         lines = (
             f'kit namespaces="fieldkit-backup,fieldkit-checks" {public_line(self.keys.kit)}',
             f'workshop namespaces="fieldkit-profile" {public_line(self.keys.workshop)}',
-            'technician:anna namespaces="fieldkit-acknowledgment" '
-            f"{public_line(self.keys.technician)}",
+            f'{TECHNICIAN} namespaces="fieldkit-acknowledgment" {public_line(self.keys.technician)}',
         )
         (self.state / "trust" / "allowed_signers").write_text("\n".join(lines) + "\n")
 

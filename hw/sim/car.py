@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.sim.battery import Battery
-from hw.sim.canbus import BUS_NAME, Bus, CanNode, SocketcandServer
+from hw.sim.canbus import BITRATE, BUS_NAME, Bus, CanNode, SocketcandServer
 from hw.sim.control import Control
 from hw.sim.doip import Gateway, Identification
 from hw.sim.ecu import Ecu, Timing
@@ -83,7 +83,9 @@ async def _run(options: argparse.Namespace) -> None:
     )
     can_port = servers[0].sockets[0].getsockname()[1]
     ready: dict[str, Any] = {
-        "ecus": {each.name: _links(each, can_port, doip_port) for each in FLEET},
+        "ecus": {
+            each.name: _links(each, can_port, doip_port, paced=options.pace) for each in FLEET
+        },
         "discovery": f"doip://127.0.0.1:{doip_port}",
         "doip_tls_port": tls_port,
         "sensor": f"ina219+sim://{folder / 'ina219.registers'}",
@@ -99,7 +101,7 @@ async def _run(options: argparse.Namespace) -> None:
     requests.close()
 
 
-def _links(ecu: EcuDefinition, can_port: int, doip_port: int) -> dict[str, str]:
+def _links(ecu: EcuDefinition, can_port: int, doip_port: int, *, paced: bool) -> dict[str, str]:
     links = {
         "doip": f"doip://127.0.0.1:{doip_port}?target=0x{ecu.logical_address:04X}"
         f"&source=0x{TESTER_ADDRESS:04X}"
@@ -110,6 +112,7 @@ def _links(ecu: EcuDefinition, can_port: int, doip_port: int) -> dict[str, str]:
             f"can://socketcand/127.0.0.1:{can_port}/{BUS_NAME}"
             f"?tx=0x{ecu.can.tx:0{width}X}&rx=0x{ecu.can.rx:0{width}X}"
             + ("&ext=1" if ecu.can.extended else "")
+            + (f"&bitrate={BITRATE}" if paced else "")
         )
     return links
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hw import clock
 from hw.sim.battery import Battery
 from hw.sim.doip import Gateway
 from hw.sim.ecu import Ecu, Fault
@@ -91,8 +92,9 @@ class Control:
         return {"volts": self._battery.volts}
 
     def _do_sag(self, command: Command) -> Command:
+        at = clock.now()
         self._battery.sag(float(command["volts"]), float(command["for_s"]))
-        return {}
+        return {"at": at}
 
     def _do_sensor(self, command: Command) -> Command:
         if command["fault"] not in FAULTS:
