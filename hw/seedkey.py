@@ -52,7 +52,7 @@ def key_for(provider: str, level: int, seed: bytes, params: dict[str, str]) -> b
         )
     compute = _BUILT_IN[provider] if provider in _BUILT_IN else _installed(provider)
     try:
-        key = compute(level, seed, params)
+        key: object = compute(level, seed, params)  # a third party may return anything
     except ValueError as error:
         raise BadInputError(
             f"Seed/key provider '{provider}' cannot compute a key for level 0x{level:02X}: "
@@ -124,7 +124,7 @@ def _constant_xor(_level: int, seed: bytes, params: dict[str, str]) -> bytes:
 
 def _aes_128_cmac(_level: int, seed: bytes, params: dict[str, str]) -> bytes:
     from cryptography.hazmat.primitives.ciphers.algorithms import AES  # noqa: PLC0415 - on demand
-    from cryptography.hazmat.primitives.cmac import CMAC  # noqa: PLC0415
+    from cryptography.hazmat.primitives.cmac import CMAC  # noqa: PLC0415 - on demand
 
     key = _hex_param(params, "key")
     if len(key) != 16:

@@ -237,10 +237,11 @@ class Kit:
     # Trust ------------------------------------------------------------------------------------
 
     def _write_trust(self) -> None:
+        technician = public_line(self.keys.technician)
         lines = (
             f'kit namespaces="fieldkit-backup,fieldkit-checks" {public_line(self.keys.kit)}',
             f'workshop namespaces="fieldkit-profile" {public_line(self.keys.workshop)}',
-            f'{TECHNICIAN} namespaces="fieldkit-acknowledgment" {public_line(self.keys.technician)}',
+            f'{TECHNICIAN} namespaces="fieldkit-acknowledgment" {technician}',
         )
         (self.state / "trust" / "allowed_signers").write_text("\n".join(lines) + "\n")
 

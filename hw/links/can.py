@@ -10,7 +10,7 @@ begins, and never acts on what it has got.
 What "handed to the bus" means depends on the medium. socketcan: the socket's send buffer is made as
 small as the kernel allows, so that about three frames wait in the kernel and not a whole message.
 socketcand, slcan and udp_multicast buffer outside our reach: with `bitrate` in the URI the link
-itself keeps no more than 2 ms of frames ahead of such a bus; without it, frames that were handed
+itself keeps no more than 1 ms of frames ahead of such a bus; without it, frames that were handed
 over before a hold still go out.
 
 Kernel ISO-TP (`kernel_reads=1`) is used for requests that the gate admits as reads and never for

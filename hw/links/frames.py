@@ -10,7 +10,7 @@ import time
 
 from hw.clock import now
 
-AHEAD_S = 0.002
+AHEAD_S = 0.001
 """How much of the bus' time may be buffered ahead: covers a late wake-up, and no more."""
 
 _CRC_POLYNOMIAL = 0x4599

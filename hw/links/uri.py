@@ -16,7 +16,7 @@ Keys of can://
                   identifiers.
     ext           1: 29-bit identifiers.
     bitrate       bit/s. slcan sets the adapter to it. Where frames are buffered on their way to
-                  the bus (socketcand, slcan, udp_multicast) the link keeps no more than 2 ms of
+                  the bus (socketcand, slcan, udp_multicast) the link keeps no more than 1 ms of
                   frames ahead of a bus of this rate, so that a held write stops on the bus as well;
                   without it what is buffered there still goes out. socketcan: what the interface is
                   set to (the system sets it, the link does not).

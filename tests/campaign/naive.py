@@ -15,7 +15,7 @@ from typing import Any, cast
 import can
 import isotp
 import udsoncan
-from doipclient import DoIPClient
+from doipclient.client import DoIPClient
 from doipclient.connectors import DoIPClientUDSConnector
 from udsoncan.client import Client
 from udsoncan.connections import BaseConnection, PythonIsoTpConnection

@@ -1,0 +1,7 @@
+"""`python -m appliance`: the appliance's process."""
+
+import sys
+
+from appliance.daemon import main
+
+sys.exit(main())

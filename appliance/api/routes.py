@@ -1,0 +1,209 @@
+"""The route table: for each path what it takes, what it gives and what answers it.
+
+The server and the OpenAPI document are both made from this one table, so that neither can say what
+the other does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from appliance.api import messages as m
+from appliance.service import Service
+
+Handler = Callable[[Service, dict[str, str], Any], Struct]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path.
+
+    `request` is the body's type, None where there is no body. A `stream` answers NDJSON: one
+    `reply` to a line, from event number `after` (query) on, for ever with `follow=1`.
+    """
+
+    method: str
+    path: str
+    request: type[Struct] | None
+    reply: type[Struct]
+    handler: Handler | None
+    summary: str
+
+    @property
+    def stream(self) -> bool:
+        """Does it answer a stream of events instead of one object?"""
+        return self.handler is None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/status", None, m.KitStatus, lambda s, _p, _b: s.status(), "The kit, now"),
+    Route("GET", "/doctor", None, m.Doctor, lambda s, _p, _b: s.doctor(), "Is all there?"),
+    Route("POST", "/unlock", m.Unlock, m.Okay, lambda s, _p, b: s.unlock(b), "Open the kit"),
+    Route("POST", "/lock", None, m.Okay, lambda s, _p, _b: s.lock(), "Close the kit"),
+    Route(
+        "GET",
+        "/profiles",
+        None,
+        m.Profiles,
+        lambda s, _p, _b: s.profile_list(),
+        "Profiles on this kit",
+    ),
+    Route(
+        "POST",
+        "/profiles/sign",
+        m.SignProfile,
+        m.ProfileSigned,
+        lambda s, _p, b: s.profile_sign(b),
+        "Sign a profile with the workshop's key",
+    ),
+    Route(
+        "POST",
+        "/discover",
+        m.DiscoverOn,
+        m.Discovered,
+        lambda s, _p, b: s.discover(b.link),
+        "ECUs that announce themselves",
+    ),
+    Route(
+        "POST",
+        "/identify",
+        m.OnLink,
+        m.Identity,
+        lambda s, _p, b: s.identify(b),
+        "Read an ECU's identification and coding",
+    ),
+    Route(
+        "POST", "/read", m.ReadValue, m.ReadReply, lambda s, _p, b: s.read(b), "Read a DID or region"
+    ),
+    Route(
+        "POST",
+        "/plans/flash",
+        m.PlanFlash,
+        m.PlanView,
+        lambda s, _p, b: s.plan_flash(b),
+        "Compile a flash; nothing is sent but reads",
+    ),
+    Route(
+        "POST",
+        "/plans/code",
+        m.PlanCode,
+        m.PlanView,
+        lambda s, _p, b: s.plan_code(b),
+        "Compile a change of coding; nothing is sent but reads",
+    ),
+    Route(
+        "POST",
+        "/plans/restore",
+        m.PlanRestore,
+        m.PlanView,
+        lambda s, _p, b: s.plan_restore(b),
+        "Compile a restore from a backup; nothing is sent but reads",
+    ),
+    Route(
+        "POST",
+        "/plans/show",
+        m.CheckPlan,
+        m.PlanView,
+        lambda s, _p, b: s.plan_show(b.plan),
+        "What a plan's file will do",
+    ),
+    Route("GET", "/backups", None, m.Backups, lambda s, _p, _b: s.backup_list(), "All backups"),
+    Route(
+        "POST",
+        "/backups",
+        m.BackupMake,
+        m.BackupView,
+        lambda s, _p, b: s.backup_make(b),
+        "Back up an ECU on both media",
+    ),
+    Route(
+        "POST",
+        "/backups/{backup}/verify",
+        None,
+        m.BackupVerified,
+        lambda s, p, _b: s.backup_verify(p["backup"]),
+        "Read both copies again; repair one from the other",
+    ),
+    Route(
+        "POST",
+        "/backups/{backup}/open",
+        m.OpenBackup,
+        m.Files,
+        lambda s, p, b: s.backup_open(p["backup"], b.passphrase),
+        "Decrypt a backup",
+    ),
+    Route("GET", "/jobs", None, m.Jobs, lambda s, _p, _b: s.job_list(), "All jobs"),
+    Route("POST", "/jobs", m.JobNew, m.JobView, lambda s, _p, b: s.job_new(b), "Open a job"),
+    Route(
+        "GET", "/jobs/{job}", None, m.JobView, lambda s, p, _b: s.job_show(p["job"]), "One job"
+    ),
+    Route("GET", "/jobs/{job}/events", None, m.JobEvent, None, "A job's events, as they come"),
+    Route(
+        "POST",
+        "/jobs/{job}/check",
+        m.CheckPlan,
+        m.GateView,
+        lambda s, p, b: s.check_gates(p["job"], b.plan),
+        "Ask all gates about a plan; no permit is made",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/run",
+        m.RunPlan,
+        m.Started,
+        lambda s, p, b: s.run(p["job"], b),
+        "Acknowledge, pass the gates, start the write",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/resume",
+        m.Acknowledge,
+        m.Started,
+        lambda s, p, b: s.resume(p["job"], b),
+        "Acknowledge again and resume a write that was cut",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/abort",
+        None,
+        m.Okay,
+        lambda s, p, _b: s.abort(p["job"]),
+        "End a write at its next safe point",
+    ),
+    Route(
+        "GET",
+        "/jobs/{job}/run",
+        None,
+        m.PlanView,
+        lambda s, p, _b: s.running_plan(p["job"]),
+        "The plan of the write that is under way",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/recovery",
+        m.RecoverOn,
+        m.RecoveryView,
+        lambda s, p, b: s.recovery(p["job"], b.link),
+        "Compile the plan that finishes an unfinished write",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/verify",
+        None,
+        m.ChainVerified,
+        lambda s, p, _b: s.job_verify(p["job"]),
+        "Compute the job's chain again",
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/export",
+        None,
+        m.Files,
+        lambda s, p, _b: s.job_export(p["job"]),
+        "JSON, files and PDF report of a job",
+    ),
+)

@@ -1,0 +1,303 @@
+"""The client of the appliance's API: what the command line and the screen import, and nothing else.
+
+Every method is one request over the Unix socket `appliance.sock`. Errors come back as `ApiError`
+with the same code, sentences and exit status that the appliance gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from appliance.api import messages as m
+from hw.config import run_dir
+from hw.errors import FieldKitError, UnavailableError
+
+CALL_TIMEOUT_S = 30.0
+CAR_TIMEOUT_S = 1800.0
+"""Reading a whole ECU over a slow bus takes minutes; the appliance ends it by its own limits."""
+STREAM_TIMEOUT_S = 30.0
+"""The appliance sends an empty line each second; this long without one, it is dead."""
+
+R = TypeVar("R", bound=Struct)
+
+
+class ApiError(FieldKitError):
+    """An error that the appliance told; `code`, `exit_status` and `gate` are the appliance's."""
+
+    def __init__(self, problem: m.Problem) -> None:
+        super().__init__(problem.what, problem.next_step)
+        self.code = problem.code  # type: ignore[misc]  # the class's own code is for local errors
+        self.exit_status = problem.exit_status  # type: ignore[misc]  # as above
+        self.gate = problem.gate
+
+
+class NotRunning(UnavailableError):
+    """The appliance does not answer on its socket."""
+
+    code = "not_running"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The appliance does not answer on {path}: {reason}.", "Start it with 'fieldkit up'."
+        )
+
+
+class Client:
+    """A connection to the appliance. Thread-safe; close it, or use it as a context manager.
+
+    Args:
+        path: the appliance's socket; by default the one in the kit's run folder.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or run_dir() / "appliance.sock"
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self._path)),
+            base_url=f"http://appliance/{m.VERSION}",
+            timeout=CALL_TIMEOUT_S,
+            trust_env=False,  # A proxy of the network has no business on this socket.
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._http.close()
+
+    # The kit ----------------------------------------------------------------------------------
+
+    def status(self) -> m.KitStatus:
+        """The kit in this moment; works while it is locked."""
+        return self._get("/status", m.KitStatus)
+
+    def doctor(self) -> m.Doctor:
+        """Look at everything a write needs; works while the kit is locked."""
+        return self._get("/doctor", m.Doctor)
+
+    def unlock(self, technician: str, passphrase: str) -> m.Okay:
+        """Open the kit."""
+        return self._post("/unlock", m.Okay, m.Unlock(technician=technician, passphrase=passphrase))
+
+    def lock(self) -> m.Okay:
+        """Close the kit; a write that runs goes on."""
+        return self._post("/lock", m.Okay)
+
+    def profiles(self) -> m.Profiles:
+        """Profiles on this kit."""
+        return self._get("/profiles", m.Profiles)
+
+    def profile_sign(self, name: str, content: bytes, passphrase: str) -> m.ProfileSigned:
+        """Sign a profile with the workshop's key, where this kit holds it."""
+        body = m.SignProfile(name=name, content=content, passphrase=passphrase)
+        return self._post("/profiles/sign", m.ProfileSigned, body)
+
+    # The car ----------------------------------------------------------------------------------
+
+    def discover(self, link: str) -> m.Discovered:
+        """ECUs that announce themselves on a DoIP link."""
+        return self._post("/discover", m.Discovered, m.DiscoverOn(link=link), CAR_TIMEOUT_S)
+
+    def identify(self, link: str, profile: str, job: str = "") -> m.Identity:
+        """Read identification and coding; on a job's record where one is named."""
+        body = m.OnLink(link=link, profile=profile, job=job)
+        return self._post("/identify", m.Identity, body, CAR_TIMEOUT_S)
+
+    def read(
+        self, link: str, profile: str, did: int | None = None, region: str = ""
+    ) -> m.ReadReply:
+        """Read one DID or one memory region."""
+        body = m.ReadValue(link=link, profile=profile, did=did, region=region)
+        return self._post("/read", m.ReadReply, body, CAR_TIMEOUT_S)
+
+    # Plans ------------------------------------------------------------------------------------
+
+    def plan_flash(self, request: m.PlanFlash) -> m.PlanView:
+        """Compile a flash; the car sees nothing but reads."""
+        return self._post("/plans/flash", m.PlanView, request, CAR_TIMEOUT_S)
+
+    def plan_code(self, request: m.PlanCode) -> m.PlanView:
+        """Compile a change of coding; the car sees nothing but reads."""
+        return self._post("/plans/code", m.PlanView, request, CAR_TIMEOUT_S)
+
+    def plan_restore(self, request: m.PlanRestore) -> m.PlanView:
+        """Compile a restore; the car sees nothing but reads."""
+        return self._post("/plans/restore", m.PlanView, request, CAR_TIMEOUT_S)
+
+    def plan_show(self, plan: bytes) -> m.PlanView:
+        """What a plan's file will do."""
+        return self._post("/plans/show", m.PlanView, m.CheckPlan(plan=plan))
+
+    # Backups ----------------------------------------------------------------------------------
+
+    def backup_make(self, request: m.BackupMake) -> m.BackupView:
+        """Back up an ECU on both media."""
+        return self._post("/backups", m.BackupView, request, CAR_TIMEOUT_S)
+
+    def backup_list(self) -> m.Backups:
+        """All backups on the two media."""
+        return self._get("/backups", m.Backups)
+
+    def backup_verify(self, backup: str) -> m.BackupVerified:
+        """Read both copies again; one is repaired from the other."""
+        path = f"/backups/{quote(backup, safe='')}/verify"
+        return self._post(path, m.BackupVerified, None, CAR_TIMEOUT_S)
+
+    def backup_open(self, backup: str, passphrase: str) -> m.Files:
+        """Decrypt a backup."""
+        path = f"/backups/{quote(backup, safe='')}/open"
+        return self._post(path, m.Files, m.OpenBackup(passphrase=passphrase), CAR_TIMEOUT_S)
+
+    # Jobs -------------------------------------------------------------------------------------
+
+    def job_new(self, customer: str, vehicle: str, complaint: str = "") -> m.JobView:
+        """Open a job."""
+        body = m.JobNew(customer=customer, vehicle=vehicle, complaint=complaint)
+        return self._post("/jobs", m.JobView, body)
+
+    def job_list(self) -> m.Jobs:
+        """All jobs."""
+        return self._get("/jobs", m.Jobs)
+
+    def job_show(self, job: str) -> m.JobView:
+        """One job."""
+        return self._get(_job(job), m.JobView)
+
+    def check(self, job: str, plan: bytes) -> m.GateView:
+        """Ask all gates about a plan; no permit is made and nothing but reads is sent."""
+        return self._post(_job(job, "check"), m.GateView, m.CheckPlan(plan=plan), CAR_TIMEOUT_S)
+
+    def run(self, job: str, plan: bytes, risk_digest: str, passphrase: str) -> m.Started:
+        """Acknowledge the risk, pass the gates and start the write; it then needs no client."""
+        body = m.RunPlan(plan=plan, risk_digest=risk_digest, passphrase=passphrase)
+        return self._post(_job(job, "run"), m.Started, body, CAR_TIMEOUT_S)
+
+    def running_plan(self, job: str) -> m.PlanView:
+        """The plan of the write that is under way; its risk is what a resume acknowledges."""
+        return self._get(_job(job, "run"), m.PlanView)
+
+    def resume(self, job: str, risk_digest: str, passphrase: str) -> m.Started:
+        """Acknowledge again and resume a write that was cut."""
+        body = m.Acknowledge(risk_digest=risk_digest, passphrase=passphrase)
+        return self._post(_job(job, "resume"), m.Started, body, CAR_TIMEOUT_S)
+
+    def abort(self, job: str) -> m.Okay:
+        """End a write at its next safe point."""
+        return self._post(_job(job, "abort"), m.Okay)
+
+    def recovery(self, job: str, link: str = "") -> m.RecoveryView:
+        """Compile the plan that finishes an unfinished write."""
+        body = m.RecoverOn(link=link)
+        return self._post(_job(job, "recovery"), m.RecoveryView, body, CAR_TIMEOUT_S)
+
+    def job_verify(self, job: str) -> m.ChainVerified:
+        """Compute every hash and signature of a job's chain again."""
+        return self._post(_job(job, "verify"), m.ChainVerified, None, CAR_TIMEOUT_S)
+
+    def job_export(self, job: str) -> m.Files:
+        """JSON, files and PDF report of a job."""
+        return self._post(_job(job, "export"), m.Files, None, CAR_TIMEOUT_S)
+
+    def events(self, job: str, after: int = 0, *, follow: bool = False) -> Iterator[m.JobEvent]:
+        """A job's events from number `after` on; with `follow` for ever, as they come.
+
+        Raises:
+            ApiError: the appliance ended the stream and says why.
+            NotRunning: the appliance is gone; a write that runs goes on without it.
+        """
+        query: dict[str, str | int] = {"after": after, "follow": int(follow)}
+        timeout = httpx.Timeout(CALL_TIMEOUT_S, read=STREAM_TIMEOUT_S)
+        try:
+            with self._http.stream(
+                "GET", _job(job, "events"), params=query, timeout=timeout
+            ) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    answer.read()
+                    raise _problem(answer.content)
+                for line in answer.iter_lines():
+                    if line:
+                        yield _event(line.encode())
+        except httpx.HTTPError as error:
+            raise NotRunning(self._path, _reason(error)) from error
+
+    # Requests ---------------------------------------------------------------------------------
+
+    def _get(self, path: str, reply: type[R]) -> R:
+        return self._call("GET", path, reply, None, CALL_TIMEOUT_S)
+
+    def _post(
+        self, path: str, reply: type[R], body: Struct | None = None, timeout_s: float = CALL_TIMEOUT_S
+    ) -> R:
+        return self._call("POST", path, reply, body, timeout_s)
+
+    def _call(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        reply: type[R],
+        body: Struct | None,
+        timeout_s: float,
+    ) -> R:
+        content = msgspec.json.encode(body) if body is not None else None
+        try:
+            answer = self._http.request(method, path, content=content, timeout=timeout_s)
+        except httpx.TimeoutException as error:
+            raise UnavailableError(
+                f"The appliance did not answer within {timeout_s:g} s.",
+                "Check 'fieldkit status'; a write that runs goes on by itself.",
+            ) from error
+        except httpx.HTTPError as error:
+            raise NotRunning(self._path, _reason(error)) from error
+        if answer.status_code != httpx.codes.OK:
+            raise _problem(answer.content)
+        try:
+            return msgspec.json.decode(answer.content, type=reply)
+        except msgspec.MsgspecError as error:
+            raise _other_version() from error
+
+
+def _job(job: str, action: str = "") -> str:
+    path = f"/jobs/{quote(job, safe='')}"
+    return f"{path}/{action}" if action else path
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _event(line: bytes) -> m.JobEvent:
+    try:
+        return msgspec.json.decode(line, type=m.JobEvent)
+    except msgspec.MsgspecError:
+        # Not an event: the appliance ended the stream with the reason as its last line.
+        raise _problem(line) from None
+
+
+def _problem(content: bytes) -> FieldKitError:
+    try:
+        return ApiError(msgspec.json.decode(content, type=m.Problem))
+    except msgspec.MsgspecError:
+        return _other_version()
+
+
+def _other_version() -> FieldKitError:
+    return UnavailableError(
+        "The appliance answered something that this program does not understand.",
+        "Restart it with 'fieldkit up', so that both are of the same version.",
+    )
