@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from hw import clock
 from hw.config import KitConfig, load_config, run_dir, state_dir
 from hw.errors import FieldKitError, UsageError
 from hw.gate.gate import Gate
-from hw.links import discover
-from hw.memfd import read_sealed, seal
+from hw.memfd import read_sealed
 from hw.messages import (
     PROTOCOL,
     AbortWrite,
@@ -50,7 +49,7 @@ from hw.messages import (
 )
 from hw.outputs import Outputs
 from hw.reading import Reader
-from hw.server import Server
+from hw.server import Lane, Server
 from hw.voltage.sampler import Sampler, sampler_for
 from hw.writes import WriteService
 
@@ -78,7 +77,7 @@ class Daemon:
             config.voltage.rate_hz,
             self._gate.on_sample,
         )
-        self._server = Server(path, self._handle, _greet)
+        self._server = Server(path, self._handle, _lane, _greet)
         self._writes = WriteService(
             self._gate, self._sampler, self._outputs, config, state, self._server.publish
         )
@@ -97,7 +96,7 @@ class Daemon:
             self._writes.close()
             self._sampler.stop()
             self._server.close()
-            self._reader.release()
+            self._reader.close()
             self._outputs.close()
 
     def _tick(self) -> None:
@@ -113,11 +112,12 @@ class Daemon:
         volts = None if stale else sample.volts
         reason = "the sampler stands still" if stale else sample.reason
         self._server.publish(Event(run="", seq=0, body=Voltage(at=now, volts=volts, reason=reason)))
-        self._reader.keep_alive()
 
     # Requests ---------------------------------------------------------------------------------
 
-    def _handle(self, request: Request, files: Files) -> tuple[Reply, Files]:
+    def _handle(
+        self, request: Request, files: Files, cancelled: Callable[[], bool]
+    ) -> tuple[Reply, Files]:
         wanted = 2 if isinstance(request, Arm) else 0
         if len(files) != wanted:
             raise UsageError(
@@ -125,9 +125,8 @@ class Daemon:
                 "Use a client of this version.",
             )
         if isinstance(request, ReadMemory):
-            data, sha256 = self._reader.read_memory(request)
-            reply = Memory(id=request.id, size=len(data), sha256=sha256)
-            return reply, (seal(data, "memory"),)
+            descriptor, size, sha256 = self._reader.read_memory(request, cancelled)
+            return Memory(id=request.id, size=size, sha256=sha256), (descriptor,)
         return self._answer(request, files), ()
 
     def _answer(self, request: Request, files: Files) -> Reply:
@@ -142,7 +141,7 @@ class Daemon:
                     request.link, request.level, request.provider, request.params, request.timing
                 )
             case Discover():
-                return Found(id=request.id, ecus=discover(request.link))
+                return Found(id=request.id, ecus=self._reader.discover(request.link))
             case GetJournal():
                 return Journal(id=request.id, runs=self._writes.journal())
             case GetRunLog():
@@ -155,13 +154,13 @@ class Daemon:
     def _answer_write(self, request: Request, files: Files) -> Reply:
         match request:
             case Arm():
-                self._reader.release()
                 document, payload = (read_sealed(descriptor) for descriptor in files)
-                report = self._writes.arm(document, payload, request.evidence, request.dry)
+                with self._reader.given_back():
+                    report = self._writes.arm(document, payload, request.evidence, request.dry)
                 return msgspec.structs.replace(report, id=request.id)
             case StartWrite():
-                self._reader.release()
-                self._writes.start(request.permit)
+                with self._reader.given_back():
+                    self._writes.start(request.permit)
             case ResumeWrite():
                 self._writes.resume(request.acknowledgment)
             case AbortWrite():
@@ -199,6 +198,12 @@ class Daemon:
         if self._config.media.simulated:
             parts.append("media")
         return parts
+
+
+def _lane(request: Request) -> Lane:
+    """What waits for the car takes one lane; status, abort and resume never wait behind it."""
+    car = Read | ReadMemory | UnlockForReading | Discover | Arm | StartWrite
+    return "car" if isinstance(request, car) else "quick"
 
 
 def _greet(hello: Hello) -> Reply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterable
 
 from hw.errors import BadInputError
 
@@ -17,11 +18,20 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_
 
 def seal(data: bytes, name: str) -> int:
     """Put bytes into a new sealed memfd; the caller closes the descriptor."""
+    return seal_parts([data], name)
+
+
+def seal_parts(parts: Iterable[bytes], name: str) -> int:
+    """Put parts into a new sealed memfd as they come; the caller closes the descriptor.
+
+    What the iterable raises is let through and leaves nothing behind.
+    """
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(descriptor, view) :]
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
@@ -29,11 +39,11 @@ def seal(data: bytes, name: str) -> int:
     return descriptor
 
 
-def read_sealed(descriptor: int) -> bytes:
+def read_sealed(descriptor: int, limit: int = MAX_SIZE) -> bytes:
     """All bytes of a sealed memfd; the descriptor stays open.
 
     Raises:
-        BadInputError: it is not a memfd, not sealed, or larger than `MAX_SIZE`.
+        BadInputError: it is not a memfd, not sealed, or larger than `limit` bytes.
     """
     try:
         seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
@@ -45,9 +55,9 @@ def read_sealed(descriptor: int) -> bytes:
             "Send it as a memfd with all four seals.",
         )
     size = os.fstat(descriptor).st_size
-    if size > MAX_SIZE:
+    if size > limit:
         raise BadInputError(
-            f"A file that came with the request has {size} bytes; {MAX_SIZE} are allowed.",
+            f"A file that came with the request has {size} bytes; {limit} are allowed.",
             "Split the work into smaller plans.",
         )
     data = os.pread(descriptor, size, 0)

@@ -1,8 +1,10 @@
 """The hw socket: clients, packets, file descriptors. Decides nothing; calls `hw.daemon`'s handlers.
 
 One thread reads and writes all sockets without ever blocking; requests are carried out on worker
-threads, one after the other for each client. Other threads hand over messages with `send`, which
-only enqueues. A client whose queue is full is dropped: the gate never waits for a client.
+threads. Each client has two lanes, and in each lane one request after the other is carried out: a
+memory image that takes minutes does not keep the same client from asking for the status or from
+aborting. Other threads hand over messages with `publish`, which only enqueues. A client whose queue
+is full is dropped: the gate never waits for a client.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ import grp
 import logging
 import os
 import pwd
+import select
 import selectors
 import socket
+import stat
 import struct
 import threading
 from collections import deque
@@ -22,32 +26,48 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from hw.errors import FieldKitError, UnavailableError, UsageError
+from hw.errors import BadInputError, FieldKitError, UnavailableError, UsageError
 from hw.messages import (
     MAX_PACKET,
     PROTOCOL,
     Error,
     Event,
+    GateChanged,
     Hello,
     Reply,
     Request,
+    Subscribe,
+    VoltageTrace,
     decode_request,
     encode,
 )
 
 MAX_CLIENTS = 16
 QUEUE_PACKETS = 512
+WAITING_REQUESTS = 16
+"""In each lane of a client. Small, because waiting requests hold file descriptors."""
 MAX_FDS = 2
 SOCKET_BUFFER = 4 * 1024 * 1024
+_SO_PEERGROUPS = 59
+"""asm-generic/socket.h; Python's socket module has no name for it."""
 
 log = logging.getLogger("fieldkit.hw")
 
-Handler = Callable[[Request, Sequence[int]], tuple[Reply, Sequence[int]]]
+Lane = Literal["car", "quick"]
+Cancelled = Callable[[], bool]
+Handler = Callable[[Request, Sequence[int], Cancelled], tuple[Reply, Sequence[int]]]
 """Carries out a request with its descriptors; returns the reply and descriptors to send with it.
-The server closes both kinds afterwards."""
+The server closes both kinds afterwards. `cancelled()` is True once nobody waits for the reply."""
+
+
+@dataclass(eq=False)
+class _LaneQueue:
+    waiting: deque[tuple[Request, tuple[int, ...]]] = field(default_factory=deque)
+    busy: bool = False
 
 
 @dataclass(eq=False)
@@ -58,8 +78,9 @@ class Client:
     name: str = ""
     subscribed: bool = False
     queue: deque[tuple[bytes, tuple[int, ...]]] = field(default_factory=deque)
-    pending: deque[tuple[Request, tuple[int, ...]]] = field(default_factory=deque)
-    busy: bool = False
+    lanes: dict[Lane, _LaneQueue] = field(
+        default_factory=lambda: {"car": _LaneQueue(), "quick": _LaneQueue()}
+    )
 
 
 class Server:
@@ -67,30 +88,38 @@ class Server:
 
     Args:
         path: the socket; its folder is made if missing, a dead socket there is replaced.
-        handle: carries out requests other than `Hello` and subscription, on worker threads.
+        handle: carries out requests other than `Hello`, on worker threads.
+        lane: which lane a request takes.
         greet: makes the reply to a `Hello` that fits.
 
     Raises:
-        UnavailableError: another daemon serves this socket.
+        UnavailableError: another daemon serves this socket, or it cannot be made.
     """
 
-    def __init__(self, path: Path, handle: Handler, greet: Callable[[Hello], Reply]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handle: Handler,
+        lane: Callable[[Request], Lane],
+        greet: Callable[[Hello], Reply],
+    ) -> None:
         self._path = path
         self._handle = handle
+        self._lane = lane
         self._greet = greet
         self._lock = threading.Lock()
         self._clients: set[Client] = set()
-        self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._workers = ThreadPoolExecutor(max_workers=MAX_CLIENTS, thread_name_prefix="client")
         self._stopping = False
         self._listener = _listen(path)
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._workers = ThreadPoolExecutor(2 * MAX_CLIENTS, thread_name_prefix="client")
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
 
     def publish(self, event: Event) -> None:
         """Send an event to all subscribers; any thread, never blocks."""
-        packet = encode(event)
+        packet = _pack_event(event)
         with self._lock:
             for client in list(self._clients):
                 if client.subscribed:
@@ -98,7 +127,7 @@ class Server:
         self._wake()
 
     def run(self, tick: Callable[[], None], period_s: float) -> None:
-        """Serve until `stop`; calls `tick` about every `period_s`."""
+        """Serve until `stop`; calls `tick` at least every `period_s`."""
         while not self._stopping:
             for key, events in self._selector.select(period_s):
                 self._serve(key.fileobj, key.data, events)
@@ -111,14 +140,15 @@ class Server:
         self._wake()
 
     def close(self) -> None:
-        """Close every connection and remove the socket."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        """End what clients asked for, close every connection and remove the socket."""
+        self._stopping = True
         with self._lock:
             for client in list(self._clients):
                 self._drop(client)
+        self._workers.shutdown(wait=True)
+        self._selector.close()
         self._listener.close()
         self._path.unlink(missing_ok=True)
-        self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
 
@@ -132,26 +162,26 @@ class Server:
                 os.read(self._wake_in, 4096)
         else:
             if events & selectors.EVENT_WRITE:
-                self._flush(client)
+                with self._lock:
+                    self._flush(client)
             if events & selectors.EVENT_READ:
                 self._receive(client)
 
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError:
-            return  # The client was gone again before it was taken.
+        except OSError as error:
+            log.warning("a client was not accepted: %s", error)
+            return
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        if (refusal := self._refusal(sock)) is not None:
+            _turn_away(sock, encode(error_message(0, refusal)))
+            return
         client = Client(sock)
-        refusal = self._refusal(sock)
         with self._lock:
             self._clients.add(client)
             self._selector.register(sock, selectors.EVENT_READ, client)
-            if refusal is not None:
-                self._enqueue(client, encode(error_message(0, refusal)), ())
-                self._flush_locked(client)
-                self._drop(client)
 
     def _refusal(self, sock: socket.socket) -> FieldKitError | None:
         if not _peer_allowed(sock, self._path):
@@ -164,41 +194,43 @@ class Server:
         return None
 
     def _receive(self, client: Client) -> None:
-        fds: list[int] = []
         try:
             packet, ancillary, flags, _ = client.sock.recvmsg(
-                MAX_PACKET + 1, socket.CMSG_SPACE(4 * struct.calcsize("i") * MAX_FDS)
+                MAX_PACKET + 1,
+                socket.CMSG_SPACE(4 * MAX_FDS * struct.calcsize("i")),
+                socket.MSG_CMSG_CLOEXEC,
             )
-            fds = _descriptors(ancillary)
         except BlockingIOError:
             return
         except OSError:
-            packet, flags = b"", 0
-        if not packet and not fds:
             with self._lock:
                 self._drop(client)
             return
-        problem = _packet_problem(packet, fds, flags)
+        fds = _descriptors(ancillary)
+        if not packet and not fds and _hung_up(client.sock):
+            with self._lock:
+                self._drop(client)
+            return
         try:
-            if problem is not None:
-                raise UsageError(problem, "Use a client of this version.")
-            request = decode_request(packet)
-            if isinstance(request, Hello) or not client.name:
-                self._hello(client, request)
-            elif len(client.pending) >= QUEUE_PACKETS:
-                raise UsageError("Too many requests wait.", "Wait for the answers.")
-            else:
-                with self._lock:
-                    client.pending.append((request, tuple(fds)))
-                    fds = []
-                    self._dispatch(client)
+            self._take(client, packet, fds, flags)
         except FieldKitError as error:
             self._reply(client, error_message(_id_of(packet), error))
-        except msgspec.MsgspecError as error:
-            refused = UsageError(
-                f"The message is not understood: {error}.", "Use a client of this version."
-            )
-            self._reply(client, error_message(_id_of(packet), refused))
+
+    def _take(self, client: Client, packet: bytes, fds: list[int], flags: int) -> None:
+        """Queue or answer one packet; takes over the descriptors."""
+        try:
+            _check_packet(packet, fds, flags)
+            request = _decode(packet)
+            if isinstance(request, Hello) or not client.name:
+                self._hello(client, request)
+                return
+            lane = client.lanes[self._lane(request)]
+            if len(lane.waiting) >= WAITING_REQUESTS:
+                raise UnavailableError("Too many requests wait already.", "Wait for the answers.")
+            with self._lock:
+                lane.waiting.append((request, tuple(fds)))
+                fds = []
+                self._dispatch(client, lane)
         finally:
             _close_all(fds)
 
@@ -213,43 +245,50 @@ class Server:
         client.name = request.client or "unnamed"
         self._reply(client, self._greet(request))
 
-    def _dispatch(self, client: Client) -> None:
-        if client.busy or not client.pending:
-            return
-        client.busy = True
-        request, fds = client.pending.popleft()
-        self._workers.submit(self._work, client, request, fds)
+    # Workers ----------------------------------------------------------------------------------
 
-    def _work(self, client: Client, request: Request, fds: tuple[int, ...]) -> None:
+    def _dispatch(self, client: Client, lane: _LaneQueue) -> None:
+        if lane.busy or not lane.waiting or self._stopping:
+            return
+        lane.busy = True
+        request, fds = lane.waiting.popleft()
+        self._workers.submit(self._work, client, lane, request, fds)
+
+    def _work(
+        self, client: Client, lane: _LaneQueue, request: Request, fds: tuple[int, ...]
+    ) -> None:
+        packet, out = self._carry_out(client, request, fds)
+        with self._lock:
+            self._enqueue(client, packet, out)
+            if isinstance(request, Subscribe):
+                client.subscribed = True
+            lane.busy = False
+            self._dispatch(client, lane)
+        self._wake()
+
+    def _carry_out(
+        self, client: Client, request: Request, fds: tuple[int, ...]
+    ) -> tuple[bytes, tuple[int, ...]]:
         out: Sequence[int] = ()
         try:
-            if request.__struct_config__.tag == "subscribe":
-                client.subscribed = True
-            reply, out = self._handle(request, fds)
+            reply, out = self._handle(request, fds, lambda: client not in self._clients)
+            return _pack_reply(reply), tuple(out)
         except FieldKitError as error:
-            reply = error_message(request.id, error)
+            refused = error
         except Exception:
             # A defect in hw: its trace goes to the log, the client gets a sentence, hw goes on.
             log.exception("request %s failed", type(request).__name__)
-            reply = error_message(request.id, _internal())
+            refused = _internal()
         finally:
             _close_all(fds)
-        with self._lock:
-            if client in self._clients:
-                self._enqueue(client, encode(reply), tuple(out))
-            else:
-                _close_all(out)
-            client.busy = False
-            if not self._stopping:
-                self._dispatch(client)
-        self._wake()
+        _close_all(out)
+        return encode(error_message(request.id, refused)), ()
+
+    # Sending ----------------------------------------------------------------------------------
 
     def _reply(self, client: Client, reply: Reply) -> None:
         with self._lock:
             self._enqueue(client, encode(reply), ())
-            self._flush_locked(client)
-
-    # Sending ----------------------------------------------------------------------------------
 
     def _enqueue(self, client: Client, packet: bytes, fds: tuple[int, ...]) -> None:
         if client not in self._clients:
@@ -262,10 +301,6 @@ class Server:
             client.queue.append((packet, fds))
 
     def _flush(self, client: Client) -> None:
-        with self._lock:
-            self._flush_locked(client)
-
-    def _flush_locked(self, client: Client) -> None:
         while client.queue and client in self._clients:
             packet, fds = client.queue[0]
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
@@ -282,7 +317,7 @@ class Server:
     def _arm_writers(self) -> None:
         with self._lock:
             for client in list(self._clients):
-                self._flush_locked(client)
+                self._flush(client)
                 if client in self._clients:
                     write = selectors.EVENT_WRITE if client.queue else 0
                     self._selector.modify(client.sock, selectors.EVENT_READ | write, client)
@@ -292,13 +327,15 @@ class Server:
             self._clients.remove(client)
             self._selector.unregister(client.sock)
             client.sock.close()
-            for _, fds in (*client.queue, *client.pending):
-                _close_all(fds)
-            client.queue.clear()
-            client.pending.clear()
+            queues = (client.queue, *(lane.waiting for lane in client.lanes.values()))
+            for queue in queues:
+                for _, fds in queue:
+                    _close_all(fds)
+                queue.clear()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):
+        # Full: it will wake up anyway. Closed: there is nothing left to wake.
+        with contextlib.suppress(OSError):
             os.write(self._wake_out, b"\0")
 
 
@@ -322,49 +359,68 @@ def _internal() -> FieldKitError:
     )
 
 
-def _listen(path: Path) -> socket.socket:
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with probe:
-        try:
-            probe.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            path.unlink(missing_ok=True)
-        else:
-            raise UnavailableError(
-                f"fieldkit-hw is running already: it serves {path}.", "Stop it first."
-            )
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+# Packets --------------------------------------------------------------------------------------
+
+
+def _check_packet(packet: bytes, fds: Sequence[int], flags: int) -> None:
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(packet) > MAX_PACKET:
+        raise BadInputError(
+            f"The message is larger than {MAX_PACKET} bytes or brings too many files.",
+            "Use a client of this version.",
+        )
+    if len(fds) > MAX_FDS:
+        raise BadInputError(
+            f"The message brings {len(fds)} files; at most {MAX_FDS} are taken.",
+            "Use a client of this version.",
+        )
+
+
+def _decode(packet: bytes) -> Request:
     try:
-        # Nobody may connect between bind and chmod with wider rights than meant.
-        before = os.umask(0o117)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-        listener.listen(MAX_CLIENTS)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise UnavailableError(
-            f"The socket {path} cannot be made: {error}.", "Check the rights on its folder."
+        return decode_request(packet)
+    # Text that is not UTF-8 is a ValueError, deep nesting a RecursionError.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadInputError(
+            f"The message is not understood: {error}.", "Use a client of this version."
         ) from error
-    return listener
 
 
-def _peer_allowed(sock: socket.socket, path: Path) -> bool:
-    """The socket's owner, root, or a member of the socket's group."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, gid = struct.unpack("3i", raw)
-    if uid in (0, os.getuid()):
-        return True
-    group = path.stat().st_gid
-    if group == 0:
-        return False
+def _id_of(packet: bytes) -> int:
+    """The id of a message that was not understood, as far as it can be found; else 0."""
     try:
-        return gid == group or pwd.getpwuid(uid).pw_name in grp.getgrgid(group).gr_mem
-    except KeyError:
-        return False
+        fields = msgspec.msgpack.decode(packet)
+    except (msgspec.MsgspecError, ValueError, RecursionError, TypeError):
+        return 0
+    number = fields.get("id") if isinstance(fields, dict) else None
+    return number if isinstance(number, int) and 0 <= number < 2**63 else 0
+
+
+def _pack_reply(reply: Reply) -> bytes:
+    packet = encode(reply)
+    if len(packet) > MAX_PACKET:
+        raise BadInputError(
+            f"The answer has {len(packet)} bytes, more than a message of {MAX_PACKET} holds.",
+            "Ask for less at a time.",
+        )
+    return packet
+
+
+def _pack_event(event: Event) -> bytes:
+    """An event that is too long loses the older half of its trace, until it fits."""
+    packet = encode(event)
+    while len(packet) > MAX_PACKET:
+        body: GateChanged | VoltageTrace
+        if isinstance(event.body, GateChanged) and event.body.trace:
+            trace = event.body.trace
+            body = msgspec.structs.replace(event.body, trace=trace[len(trace) // 2 + 1 :])
+        elif isinstance(event.body, VoltageTrace) and event.body.samples:
+            samples = event.body.samples
+            body = msgspec.structs.replace(event.body, samples=samples[len(samples) // 2 + 1 :])
+        else:
+            raise ValueError(f"an event of {len(packet)} bytes does not fit a packet")
+        event = msgspec.structs.replace(event, body=body)
+        packet = encode(event)
+    return packet
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
@@ -375,24 +431,99 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return list(fds)
 
 
-def _packet_problem(packet: bytes, fds: Sequence[int], flags: int) -> str | None:
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(packet) > MAX_PACKET:
-        return f"The message is larger than {MAX_PACKET} bytes or brings too many files."
-    if len(fds) > MAX_FDS:
-        return f"The message brings {len(fds)} files; at most {MAX_FDS} are taken."
-    return None
-
-
-def _id_of(packet: bytes) -> int:
-    """The id of a message that was not understood, as far as it can be found; else 0."""
-    try:
-        fields = msgspec.msgpack.decode(packet)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return 0
-    number = fields.get("id") if isinstance(fields, dict) else None
-    return number if isinstance(number, int) and 0 <= number < 2**63 else 0
-
-
 def _close_all(fds: Sequence[int]) -> None:
     for descriptor in fds:
         os.close(descriptor)
+
+
+# Sockets --------------------------------------------------------------------------------------
+
+
+def _listen(path: Path) -> socket.socket:
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _remove_dead(path)
+        return _bind(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"The socket {path} cannot be made: {error}.",
+            "Check the folder that FIELDKIT_RUN names and the rights on it.",
+        ) from error
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove a socket that nobody listens on any more; anything else is left alone."""
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        # Without waiting: a live daemon with a full backlog says EAGAIN, and that is an answer.
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass
+    raise UnavailableError(f"fieldkit-hw is running already: it serves {path}.", "Stop it first.")
+
+
+def _bind(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        # Nobody may connect between bind and chmod with wider rights than meant.
+        before = os.umask(0o117)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.listen(MAX_CLIENTS)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _turn_away(sock: socket.socket, packet: bytes) -> None:
+    with sock, contextlib.suppress(OSError):  # The client may be gone again.
+        # A close with unread messages would reach the client before the reason does: take no more,
+        # and drop what is there.
+        sock.shutdown(socket.SHUT_RD)
+        sock.send(packet)
+        while sock.recv(1):
+            pass
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Tell the end of a connection from an empty packet: both read as nothing."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def _peer_allowed(sock: socket.socket, path: Path) -> bool:
+    """The socket's owner, root, or a member of the socket's group."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, uid, gid = struct.unpack("3i", raw)
+    if uid in (0, os.getuid()):
+        return True
+    group = path.stat().st_gid
+    # Group 0 is what a socket has when nobody chose one; it lets nobody in.
+    return group != 0 and group in {gid, *_peer_groups(sock), *_listed_groups(uid, group)}
+
+
+def _peer_groups(sock: socket.socket) -> Sequence[int]:
+    try:
+        raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536 * struct.calcsize("I"))
+    except OSError:
+        return ()
+    return array.array("I", raw)
+
+
+def _listed_groups(uid: int, group: int) -> Sequence[int]:
+    """A member who logged in before becoming one."""
+    try:
+        return (group,) if pwd.getpwuid(uid).pw_name in grp.getgrgid(group).gr_mem else ()
+    except KeyError:
+        return ()
