@@ -239,7 +239,7 @@ class Executor:
                 )
             if state == "HELD" or self._keep_alive_in_cut:
                 self._keep_alive()
-            self._gate.wait_for_change(POLL_S)
+            self._gate.wait_while(state, POLL_S)
 
     def _keep_alive(self) -> None:
         if clock.now() - self._kept_alive_at >= self._cursor.plan.timing.s3_s / 2.5:

@@ -11,6 +11,7 @@ expired and the request is, byte for byte, what the plan's cursor expects next.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -125,11 +126,10 @@ class Gate:
         """What the technician does now; empty when there is nothing to do."""
         return self._next_step
 
-    def wait_for_change(self, timeout_s: float) -> GateStateName:
-        """Wait until the state changes or the time is over; returns the state then."""
+    def wait_while(self, state: GateStateName, timeout_s: float) -> GateStateName:
+        """Wait until the state is another one or the time is over; returns the state then."""
         with self._changed:
-            before = self._state
-            self._changed.wait_for(lambda: self._state != before, timeout_s)
+            self._changed.wait_for(lambda: self._state != state, timeout_s)
         return self.state
 
     # Transitions ------------------------------------------------------------------------------
@@ -176,29 +176,35 @@ class Gate:
         """To CUT from ARMED, OPEN or HELD; the write-enable line drops first."""
         with self._lock:
             if self._state in ("ARMED", "OPEN", "HELD"):
-                self._line.set_write_enable(False)
-                self._change("CUT", reason, ACKNOWLEDGE_AGAIN)
+                try:
+                    self._line.set_write_enable(False)
+                finally:
+                    # A line that cannot be driven keeps no frame going.
+                    self._change("CUT", reason, ACKNOWLEDGE_AGAIN)
 
     def close(self, reason: str) -> None:
         """To CLOSED from anywhere; the plan is forgotten and the line is low."""
         with self._lock:
-            self._line.set_write_enable(False)
-            self._plan, self._window = None, None
-            if self._state != "CLOSED":
-                self._change("CLOSED", reason, "")
+            try:
+                self._line.set_write_enable(False)
+            finally:
+                self._plan, self._window = None, None
+                if self._state != "CLOSED":
+                    self._change("CLOSED", reason, "")
 
     def on_sample(self, sample: VoltageSample) -> None:
         """Judge one voltage sample (sampler's thread, at full rate)."""
         with self._lock:
-            if sample.volts is None:
-                self._last_fault = sample.reason
+            # Nobody knows what the voltage was in a gap: a good sample after it does not undo it.
+            self.poll()
+            volts = sample.volts
+            if volts is None or not math.isfinite(volts):
+                self._last_fault = sample.reason or "the reading is not a number"
                 self._above_since = None
-            else:
-                self._last_valid_at, self._last_volts = sample.at, sample.volts
-            if self._state in ("ARMED", "OPEN", "HELD"):
-                self.poll()
-                if sample.volts is not None:
-                    self._judge(sample.volts, sample.at)
+                return
+            self._last_valid_at, self._last_volts = sample.at, volts
+            self.poll()
+            self._judge(volts, sample.at)
 
     def poll(self) -> None:
         """Notice what no sample tells: samples that stopped coming, a permit that expired."""
