@@ -7,6 +7,7 @@ and that answer only. An answer that the plan does not allow ends it with `StepF
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hw.plan import (
     DtcSetting,
     ReadBack,
     Reset,
+    RestoreStep,
     Routine,
     Session,
     Step,
@@ -95,6 +97,8 @@ class Cursor:
         self._key_for = key_for
         self._done_bytes = 0
         self.transfer_digest = ""
+        self.max_request_bytes = 0
+        """Longest request that the link carries; 0 while no link is open. Blocks are no longer."""
         self._sent_restorable: list[Step] = []
         self._walk = self._moves(plan.steps)
         self.move: Move | None = next(self._walk, None)
@@ -127,7 +131,7 @@ class Cursor:
         """
         self._walk.close()
         touched = {type(step) for step in self._sent_restorable}
-        self._walk = self._moves([step for step in self.plan.restore if type(step) in touched])
+        self._walk = self._restoring([s for s in self.plan.restore if type(s) in touched])
         self.move = next(self._walk, None)
 
     def skip(self) -> None:
@@ -158,6 +162,12 @@ class Cursor:
                     # The default session undoes both (ISO 14229-1:2020, 10.2, 10.8).
                     self._sent_restorable.clear()
 
+    def _restoring(self, steps: Sequence[RestoreStep]) -> Moves:
+        for index, step in enumerate(steps):
+            # One that is not confirmed stays in `to_restore`; the others are tried all the same.
+            with contextlib.suppress(StepFailed):
+                yield from self._restorable(index, step)
+
     def _restorable(self, index: int, step: CommunicationControl | DtcSetting) -> Moves:
         if isinstance(step, CommunicationControl):
             request = bytes([0x28, step.control_type, step.communication_type])
@@ -179,6 +189,8 @@ class Cursor:
         answer = yield PlannedRequest(bytes([0x27, step.level]), index)
         _demand(answer[:2], bytes([0x67, step.level]), "The seed was not given")
         seed = answer[2:]
+        if not seed:
+            raise StepFailed("The ECU confirmed the seed request and gave no seed.")
         if not any(seed):
             return  # A seed of zeros says that the level is unlocked (ISO 14229-1:2020, 10.4).
         key = self._key_for(step.provider, step.level, seed, step.params)
@@ -190,7 +202,10 @@ class Cursor:
         size = self.plan.payloads[step.payload].size
         self.transfer_digest = self.plan.payloads[step.payload].sha256
         answer = yield PlannedRequest(_request_download(step), index)
-        chunk = _block_length(answer, step.max_block_length) - 2
+        limits = [limit for limit in (step.max_block_length, self.max_request_bytes) if limit]
+        chunk = min([_block_length(answer), *limits]) - 2
+        if chunk < 1:
+            raise StepFailed(f"Blocks of {chunk + 2} bytes hold no data.")
         blocks = -(-size // chunk)
         for block in range(1, blocks + 1):
             offset = (block - 1) * chunk
@@ -217,17 +232,12 @@ def _request_download(step: Download) -> bytes:
     )
 
 
-def _block_length(answer: bytes, limit: int) -> int:
+def _block_length(answer: bytes) -> int:
     """maxNumberOfBlockLength of a RequestDownload answer; it counts service and counter bytes."""
     width = answer[1] >> 4 if len(answer) > 1 else 0
     if answer[:1] != b"\x74" or not width or len(answer) < 2 + width:
         raise StepFailed("The ECU's answer to the download request is malformed.")
-    length = int.from_bytes(answer[2 : 2 + width], "big")
-    if limit:
-        length = min(length, limit)
-    if length < 3:
-        raise StepFailed(f"The ECU takes blocks of {length} bytes, which hold no data.")
-    return length
+    return int.from_bytes(answer[2 : 2 + width], "big")
 
 
 PlainStep = Session | WriteDid | Routine | TransferExit | CheckDid | Reset

@@ -39,6 +39,8 @@ VOLTAGE_NRCS = (0x92, 0x93)
 class ExecutorLink(Protocol):
     """What the executor needs of a link (`hw.links.base.Link`)."""
 
+    max_request_bytes: int
+
     def request(self, payload: bytes, pending_limit_s: float | None = None) -> bytes:
         """Send and return the final positive answer."""
 
@@ -128,7 +130,7 @@ class Executor:
         """Walk the plan. Never raises: the outcome says what happened."""
         failure: FieldKitError | None = None
         try:
-            self._link = self._connect()
+            self._open_link()
             self._walk()
         except FieldKitError as error:
             failure = error
@@ -295,6 +297,7 @@ class Executor:
     def _open_link(self) -> ExecutorLink:
         if self._link is None:
             self._link = self._connect()
+            self._cursor.max_request_bytes = self._link.max_request_bytes
         return self._link
 
     def _close_link(self) -> None:

@@ -21,6 +21,8 @@ from hw.errors import BadInputError
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Byte = Annotated[int, Meta(ge=0, le=0xFF)]
+SubFunction = Annotated[int, Meta(ge=0, le=0x7F)]
+"""Without the suppress bit: each step of a write waits for its answer."""
 Word = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Address = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 Width = Annotated[int, Meta(ge=1, le=4)]
@@ -121,15 +123,19 @@ class Risk(_Strict, frozen=True):
 class Session(_Strict, frozen=True, tag="session", tag_field="step"):
     """DiagnosticSessionControl (0x10)."""
 
-    session: Byte
+    session: SubFunction
 
 
 class Unlock(_Strict, frozen=True, tag="unlock", tag_field="step"):
     """SecurityAccess (0x27): `level` is the requestSeed sub-function (odd)."""
 
-    level: Byte
+    level: Annotated[int, Meta(ge=0x01, le=0x7D)]
     provider: str
     params: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.level % 2 == 0:
+            raise ValueError(f"0x{self.level:02X} is no requestSeed sub-function: those are odd")
 
 
 class WriteDid(_Strict, frozen=True, tag="write_did", tag_field="step"):
@@ -142,7 +148,7 @@ class WriteDid(_Strict, frozen=True, tag="write_did", tag_field="step"):
 class Routine(_Strict, frozen=True, tag="routine", tag_field="step"):
     """RoutineControl (0x31): the status record after the RID must equal `expect` exactly."""
 
-    sub_function: Byte
+    sub_function: SubFunction
     rid: Word
     option: Hex
     expect: Hex
@@ -153,14 +159,20 @@ class Routine(_Strict, frozen=True, tag="routine", tag_field="step"):
 class CommunicationControl(_Strict, frozen=True, tag="communication_control", tag_field="step"):
     """CommunicationControl (0x28)."""
 
-    control_type: Byte
+    control_type: SubFunction
     communication_type: Byte
 
 
 class DtcSetting(_Strict, frozen=True, tag="dtc_setting", tag_field="step"):
     """ControlDTCSetting (0x85): 0x01 on, 0x02 off."""
 
-    setting: Byte
+    setting: SubFunction
+
+
+def _check_fits(name: str, value: int, width: int) -> None:
+    """Found before the permit; found while the request is made it would be after the erase."""
+    if value >= 1 << 8 * width:
+        raise ValueError(f"{name} names 0x{value:X}, which does not fit {width} bytes")
 
 
 class Download(_Strict, frozen=True, tag="download", tag_field="step"):
@@ -175,8 +187,12 @@ class Download(_Strict, frozen=True, tag="download", tag_field="step"):
     address_width: Width
     length_width: Width
     data_format: Byte
-    uncompressed_size: int
+    uncompressed_size: Annotated[int, Meta(gt=0)]
     max_block_length: Annotated[int, Meta(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        _check_fits("a download", self.address + self.uncompressed_size - 1, self.address_width)
+        _check_fits("a download", self.uncompressed_size, self.length_width)
 
 
 class TransferExit(_Strict, frozen=True, tag="transfer_exit", tag_field="step"):
@@ -195,6 +211,10 @@ class ReadBack(_Strict, frozen=True, tag="read_back", tag_field="step"):
     block_length: Annotated[int, Meta(gt=0)]
     sha256: Sha256
 
+    def __post_init__(self) -> None:
+        _check_fits("a read-back", self.address + self.length - 1, self.address_width)
+        _check_fits("a read-back", min(self.block_length, self.length), self.length_width)
+
 
 class CheckDid(_Strict, frozen=True, tag="check_did", tag_field="step"):
     """ReadDataByIdentifier (0x22); the answer must equal `expect` exactly."""
@@ -206,7 +226,7 @@ class CheckDid(_Strict, frozen=True, tag="check_did", tag_field="step"):
 class Reset(_Strict, frozen=True, tag="reset", tag_field="step"):
     """ECUReset (0x11)."""
 
-    reset_type: Byte
+    reset_type: SubFunction
 
 
 class Wait(_Strict, frozen=True, tag="wait", tag_field="step"):
