@@ -294,7 +294,20 @@ def test_the_block_length_counts_service_and_counter_in_any_width(answer: str, c
 
 @pytest.mark.parametrize(
     "answer",
-    "- 74 7400 740012 7420 742001 7440000001 7510ff 741000 741001 741002 74200002".split(),
+    [
+        "-",
+        "74",
+        "7400",
+        "740012",
+        "7420",
+        "742001",
+        "7440000001",
+        "7510ff",
+        "741000",
+        "741001",
+        "741002",
+        "74200002",
+    ],
 )
 def test_a_malformed_or_useless_block_length_fails_before_any_data(answer: str) -> None:
     walk = cursor([download(6)], b"abcdef")
