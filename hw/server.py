@@ -55,6 +55,9 @@ SOCKET_BUFFER = 4 * 1024 * 1024
 _SO_PEERGROUPS = 59
 """asm-generic/socket.h; Python's socket module has no name for it."""
 
+_GROUPS_BYTES = 1024
+"""Python's limit: 256 groups. Of a user in more, only the first and the listed ones count."""
+
 log = logging.getLogger("fieldkit.hw")
 
 Lane = Literal["car", "quick"]
@@ -327,11 +330,13 @@ class Server:
             self._clients.remove(client)
             self._selector.unregister(client.sock)
             client.sock.close()
-            queues = (client.queue, *(lane.waiting for lane in client.lanes.values()))
-            for queue in queues:
-                for _, fds in queue:
-                    _close_all(fds)
-                queue.clear()
+            held = [fds for _, fds in client.queue]
+            client.queue.clear()
+            for lane in client.lanes.values():
+                held += [fds for _, fds in lane.waiting]
+                lane.waiting.clear()
+            for fds in held:
+                _close_all(fds)
 
     def _wake(self) -> None:
         # Full: it will wake up anyway. Closed: there is nothing left to wake.
@@ -377,12 +382,13 @@ def _check_packet(packet: bytes, fds: Sequence[int], flags: int) -> None:
 
 def _decode(packet: bytes) -> Request:
     try:
-        return decode_request(packet)
+        request: Request = decode_request(packet)
     # Text that is not UTF-8 is a ValueError, deep nesting a RecursionError.
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadInputError(
             f"The message is not understood: {error}.", "Use a client of this version."
         ) from error
+    return request
 
 
 def _id_of(packet: bytes) -> int:
@@ -515,7 +521,7 @@ def _peer_allowed(sock: socket.socket, path: Path) -> bool:
 
 def _peer_groups(sock: socket.socket) -> Sequence[int]:
     try:
-        raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536 * struct.calcsize("I"))
+        raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
     except OSError:
         return ()
     return array.array("I", raw)
