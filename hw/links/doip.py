@@ -50,6 +50,10 @@ MESSAGE_LIMIT_S = 2.0
 ACKNOWLEDGE_LIMIT_S = float(constants.A_DOIP_DIAGNOSTIC_MESSAGE)
 CONTROL_LIMIT_S = float(constants.A_DOIP_CTRL)
 
+ANNOUNCE_SPREAD_S = float(constants.A_DOIP_ACCOUNCE_MAX_WAIT) + 0.1
+"""Entities spread their answers over 0..500 ms (A_DoIP_Announce_Wait, ISO 13400-2:2019, table 1);
+a tenth of a second more is for the way."""
+
 RECEPTION_LIMIT_S = 30.0
 """Longest time one received message may take, however slowly its bytes drip."""
 
@@ -379,7 +383,8 @@ def discover_entities(where: DiscoveryUri) -> list[FoundEcu]:
     found: dict[tuple[str, int], FoundEcu] = {}
     with ExitStack() as sockets:
         try:
-            asking = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+            asking = sockets.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             listening = [asking]
             if _is_broadcast(where.host):
@@ -401,17 +406,13 @@ def discover_entities(where: DiscoveryUri) -> list[FoundEcu]:
 
 
 def _datagrams(sockets: list[socket.socket]) -> Iterator[tuple[bytes, str]]:
-    """All that arrives until A_DoIP_Ctrl is over, or half a second after the last.
-
-    Entities spread their answers over A_DoIP_Announce_Wait, 0..500 ms (ISO 13400-2:2019, table 1).
-    """
+    """All that arrives until A_DoIP_Ctrl is over, or `ANNOUNCE_SPREAD_S` after the last."""
     end = now() + CONTROL_LIMIT_S
-    quiet_s = float(constants.A_DOIP_ACCOUNCE_MAX_WAIT) + 0.1
     wait_until = end
     while (remaining := min(wait_until, end) - now()) > 0:
         for ready in select.select(sockets, [], [], remaining)[0]:
             datagram, address = ready.recvfrom(4096)
-            wait_until = now() + quiet_s
+            wait_until = now() + ANNOUNCE_SPREAD_S
             yield datagram, str(address[0])
 
 
@@ -427,9 +428,10 @@ def _identify(datagram: bytes, host: str, where: DiscoveryUri) -> FoundEcu | Non
         return None
     answer = messages.VehicleIdentificationResponse.unpack(payload, length)
     address = int(answer.logical_address)
+    shown = f"[{host}]" if ":" in host else host
     source = "" if where.source is None else f"&source=0x{where.source:04X}"
     return FoundEcu(
-        link=f"doip://{host}:{where.port}?target=0x{address:04X}{source}",
+        link=f"doip://{shown}:{where.port}?target=0x{address:04X}{source}",
         logical_address=address,
         vin=_vin(payload[:17]),
         eid=bytes(answer.eid).hex(),

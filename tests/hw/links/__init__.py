@@ -1,0 +1,1 @@
+"""Links: URIs, matching of answers, CAN and DoIP against peers that record what they received."""
