@@ -5,6 +5,7 @@ text in eight hex digits, a blank, the JSON text. Only appended to. Record kinds
 
     run      what is being written to which ECU; durable before the first request
     about    the request that goes out next, and so: everything before it was confirmed
+    resumed  the acknowledgment with which the technician let a cut write go on
     event    an event for the job's record (`hw.messages.EventBody`) with its sequence number
 
 `about` is fsynced before the request is sent. The confirmation of request n is the `about` of
@@ -57,6 +58,12 @@ class About(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     done_bytes: int
 
 
+class Resumed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="resumed"):
+    """A cut write goes on; `acknowledgment` is the SHA-256 of the statement that was used up."""
+
+    acknowledgment: str
+
+
 class Logged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="event"):
     """An event and its number in the run, from 1."""
 
@@ -64,7 +71,7 @@ class Logged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     body: EventBody
 
 
-Record = RunHeader | About | Logged
+Record = RunHeader | About | Resumed | Logged
 _decode = msgspec.json.Decoder(Record).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -75,6 +82,7 @@ class RunRecords:
 
     header: RunHeader
     about: About | None = None
+    resumed: list[Resumed] = field(default_factory=list)
     events: list[Logged] = field(default_factory=list)
     damaged: bool = False
 
@@ -85,8 +93,27 @@ class RunRecords:
         return bodies[-1] if bodies else None
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """What the list of runs needs to know of one."""
+
+    header: RunHeader
+    about: About | None
+    outcome: Outcome | None
+    done_bytes: int
+    acknowledgments: frozenset[str]
+    damaged: bool
+
+    @property
+    def verified(self) -> bool:
+        return self.outcome is not None and self.outcome.outcome == "verified" and not self.damaged
+
+
 class RunJournal:
     """The open journal of the run under way. Thread-safe.
+
+    Once a record could not be written, nothing more is: what a medium kept that failed once is not
+    known, so a later success would prove nothing. The run then stays unfinished.
 
     Args:
         path: the file; it must not exist.
@@ -99,6 +126,7 @@ class RunJournal:
     def __init__(self, path: Path, header: RunHeader) -> None:
         self._lock = threading.Lock()
         self._seq = 0
+        self._failure: UnavailableError | None = None
         self.header = header
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -117,6 +145,11 @@ class RunJournal:
         with self._lock:
             self._append(record, durable=True)
 
+    def resumed(self, acknowledgment: str) -> None:
+        """Make durable that this acknowledgment was used up to let a cut write go on."""
+        with self._lock:
+            self._append(Resumed(acknowledgment=acknowledgment), durable=True)
+
     def log(self, body: EventBody, *, durable: bool = False) -> int:
         """Append an event; returns its number. What is not `durable` rides with the next fsync."""
         with self._lock:
@@ -132,6 +165,8 @@ class RunJournal:
                 self._fd = -1
 
     def _append(self, record: Record, *, durable: bool) -> None:
+        if self._failure is not None:
+            raise self._failure
         text = _encode(record)
         line = b"%08x %s\n" % (zlib.crc32(text), text)
         try:
@@ -142,11 +177,14 @@ class RunJournal:
                 # fdatasync also flushes the new file size, which is all that is needed to read it.
                 os.fdatasync(self._fd)
         except OSError as error:
-            raise _unwritable(error) from error
+            self._failure = _unwritable(error)
+            raise self._failure from error
 
 
 class Journal:
     """All runs of this kit.
+
+    A file is read again only when its size is another one: files are only appended to.
 
     Args:
         folder: created if missing.
@@ -154,7 +192,11 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self._known: dict[Path, tuple[int, _Summary | None]] = {}
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            sync_folder(folder.parent.parent)
 
     def begin(self, header: RunHeader) -> RunJournal:
         """Open the journal of a new run (see `RunJournal`)."""
@@ -171,8 +213,13 @@ class Journal:
         Args:
             active: the run that is under way in this process, "" for none.
         """
-        records = [found for path in self._files() if (found := _read(path)) is not None]
-        infos = [_info(found, active, records) for found in records]
+        summaries = self._summaries()
+        recovered_by: dict[str, str] = {}
+        for found in summaries:
+            if found.verified and found.header.recovers:
+                newest = recovered_by.get(found.header.recovers, "")
+                recovered_by[found.header.recovers] = max(newest, found.header.run)
+        infos = [_info(found, active, recovered_by) for found in summaries]
         unfinished = ("running", "aborted_recoverable", "interrupted", "damaged")
         return sorted(infos, key=lambda info: (info.state in unfinished, info.run), reverse=True)
 
@@ -182,12 +229,17 @@ class Journal:
         return 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
 
     def used_acknowledgment(self, digest: str) -> bool:
-        """Was the acknowledgment with this SHA-256 used by a run?"""
-        return any(
-            found.header.acknowledgment == digest
-            for path in self._files()
-            if (found := _read(path)) is not None
-        )
+        """Was the acknowledgment with this SHA-256 used to start or to resume a run?"""
+        return any(digest in found.acknowledgments for found in self._summaries())
+
+    def _summaries(self) -> list[_Summary]:
+        known = {}
+        for path in self._files():
+            size = path.stat().st_size
+            before = self._known.get(path)
+            known[path] = before if before and before[0] == size else (size, _summary(path))
+        self._known = known
+        return [summary for _size, summary in known.values() if summary is not None]
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.journal"))
@@ -219,8 +271,7 @@ def _lines(path: Path) -> Iterator[Record | None]:
     for line in path.read_bytes().split(b"\n")[:-1]:
         checksum, _, text = line.partition(b" ")
         try:
-            intact = int(checksum, 16) == zlib.crc32(text)
-            yield _decode(text) if intact else None
+            yield _decode(text) if checksum == b"%08x" % zlib.crc32(text) else None
         except (ValueError, msgspec.MsgspecError):
             yield None
 
@@ -248,6 +299,8 @@ def _read(path: Path) -> RunRecords | None:
     for record in lines[1:]:
         if isinstance(record, About):
             found = replace(found, about=record)
+        elif isinstance(record, Resumed):
+            found.resumed.append(record)
         elif isinstance(record, Logged):
             found.events.append(record)
         else:
@@ -255,12 +308,24 @@ def _read(path: Path) -> RunRecords | None:
     return found
 
 
-def _info(found: RunRecords, active: str, everything: list[RunRecords]) -> RunInfo:
-    header, outcome = found.header, found.outcome
-    progress = [entry.body for entry in found.events if isinstance(entry.body, Progress)]
-    done = max(
-        [body.done_bytes for body in progress] + [found.about.done_bytes if found.about else 0]
+def _summary(path: Path) -> _Summary | None:
+    found = _read(path)
+    if found is None:
+        return None
+    done = [entry.body.done_bytes for entry in found.events if isinstance(entry.body, Progress)]
+    resumed = [record.acknowledgment for record in found.resumed]
+    return _Summary(
+        header=found.header,
+        about=found.about,
+        outcome=found.outcome,
+        done_bytes=max([*done, found.about.done_bytes if found.about else 0]),
+        acknowledgments=frozenset([found.header.acknowledgment, *resumed]),
+        damaged=found.damaged,
     )
+
+
+def _info(found: _Summary, active: str, recovered_by: dict[str, str]) -> RunInfo:
+    header, outcome = found.header, found.outcome
     info = RunInfo(
         run=header.run,
         job=header.job,
@@ -270,15 +335,16 @@ def _info(found: RunRecords, active: str, everything: list[RunRecords]) -> RunIn
         ecu=header.ecu,
         state="interrupted",
         step=found.about.step if found.about else 0,
-        done_bytes=done,
+        done_bytes=found.done_bytes,
         total_bytes=header.total_bytes,
         what="The write was interrupted: the kit stopped while it ran.",
     )
     if header.run == active:
         return msgspec.structs.replace(info, state="running", what="The write runs.")
-    if outcome is not None and outcome.outcome == "verified" and not found.damaged:
+    if outcome is not None and found.verified:
         return msgspec.structs.replace(info, state="verified", what=outcome.what)
-    if _recovered(found, everything):
+    # A later run that recovers the same plan and ended verified.
+    if recovered_by.get(header.recovers or header.plan_digest, "") > header.run:
         return msgspec.structs.replace(
             info, state="recovered", what="A later run recovered this one to verified."
         )
@@ -288,15 +354,3 @@ def _info(found: RunRecords, active: str, everything: list[RunRecords]) -> RunIn
     if outcome is not None:
         return msgspec.structs.replace(info, state="aborted_recoverable", what=outcome.what)
     return info
-
-
-def _recovered(found: RunRecords, everything: list[RunRecords]) -> bool:
-    """Has a later run, recovering the same plan, ended verified?"""
-    wanted = found.header.recovers or found.header.plan_digest
-    return any(
-        other.header.recovers == wanted
-        and other.header.run > found.header.run
-        and other.outcome is not None
-        and other.outcome.outcome == "verified"
-        for other in everything
-    )
