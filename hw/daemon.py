@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import msgspec
 
 from hw import clock
 from hw.config import KitConfig, load_config, run_dir, state_dir
-from hw.errors import FieldKitError, UsageError
+from hw.errors import FieldKitError, UnavailableError, UsageError
 from hw.gate.gate import Gate
 from hw.memfd import read_sealed
 from hw.messages import (
@@ -69,49 +71,57 @@ class Daemon:
 
     def __init__(self, config: KitConfig, state: Path, path: Path) -> None:
         self._config = config
-        self._outputs = Outputs(config.outputs)
-        self._gate = Gate(self._outputs)
-        self._sampler: Sampler = sampler_for(
-            config.voltage.sensor,
-            config.voltage.divider,
-            config.voltage.rate_hz,
-            self._gate.on_sample,
-        )
-        self._server = Server(path, self._handle, _lane, _greet)
-        self._writes = WriteService(
-            self._gate, self._sampler, self._outputs, config, state, self._server.publish
-        )
-        self._reader = Reader(self._gate, lambda: bool(self._writes.active_run))
+        self._path = path
         self._told_at = 0.0
+        with ExitStack() as closing:
+            # First of all: a second daemon must not touch the pins of the first.
+            closing.callback(os.close, _lock(state))
+            # lgpio leaves a FIFO in the working directory unless it is told another.
+            os.environ.setdefault("LG_WD", str(state / "hw"))
+            self._outputs = Outputs(config.outputs)
+            closing.callback(self._outputs.close)
+            self._server = Server(path, self._handle, _lane, _greet)
+            closing.callback(self._server.close)
+            self._gate = Gate(self._outputs)
+            self._reader = Reader(self._gate, lambda: bool(self._writes.active_run))
+            closing.callback(self._reader.close)
+            self._sampler: Sampler = sampler_for(
+                config.voltage.sensor,
+                config.voltage.divider,
+                config.voltage.rate_hz,
+                self._gate.on_sample,
+            )
+            closing.callback(self._sampler.stop)
+            self._writes = WriteService(
+                self._gate, self._sampler, self._outputs, config, state, self._server.publish
+            )
+            closing.callback(self._writes.close)
+            self._closing = closing.pop_all()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end a write at its next safe point and leave."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._server.stop())
-        self._sampler.start()
-        try:
+        with self._closing:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self._server.stop())
+            self._sampler.start()
+            sys.stdout.write(f"ready {self._path}\n")
+            sys.stdout.flush()
             notify_systemd("READY=1")
             self._server.run(self._tick, TICK_S)
-        finally:
-            self._writes.close()
-            self._sampler.stop()
-            self._server.close()
-            self._reader.close()
-            self._outputs.close()
+            notify_systemd("STOPPING=1")
 
     def _tick(self) -> None:
         now = clock.now()
         if now - self._told_at < TICK_S:
             return
         self._told_at = now
-        sample = self._sampler.latest()
-        stale = now - sample.at > 1.0
-        if not stale:
+        if self._sampler.alive():
             # The watchdog is fed only while the sampler lives: without it hw must be restarted.
             notify_systemd("WATCHDOG=1")
-        volts = None if stale else sample.volts
-        reason = "the sampler stands still" if stale else sample.reason
-        self._server.publish(Event(run="", seq=0, body=Voltage(at=now, volts=volts, reason=reason)))
+        if not self._writes.active_run:  # A run tells the voltage itself, and logs it.
+            sample = self._sampler.current()
+            body = Voltage(at=now, volts=sample.volts, reason=sample.reason)
+            self._server.publish(Event(run="", seq=0, body=body))
 
     # Requests ---------------------------------------------------------------------------------
 
@@ -172,17 +182,15 @@ class Daemon:
         return Done(id=request.id)
 
     def _status(self, number: int) -> Status:
-        sample = self._sampler.latest()
-        now = clock.now()
-        stale = now - sample.at > 1.0
+        sample = self._sampler.current()
         return Status(
             id=number,
-            at=now,
+            at=clock.now(),
             gate=self._gate.state,
             gate_reason=self._gate.reason,
             gate_next_step=self._gate.next_step,
-            volts=None if stale else sample.volts,
-            voltage_reason="the sampler stands still" if stale else sample.reason,
+            volts=sample.volts,
+            voltage_reason=sample.reason,
             sample_rate=self._sampler.rate(),
             run=self._writes.active_run,
             write_enable=self._outputs.write_enable,
@@ -204,6 +212,31 @@ def _lane(request: Request) -> Lane:
     """What waits for the car takes one lane; status, abort and resume never wait behind it."""
     car = Read | ReadMemory | UnlockForReading | Discover | Arm | StartWrite
     return "car" if isinstance(request, car) else "quick"
+
+
+def _lock(state: Path) -> int:
+    """Take the journal's folder for this process; the kernel gives it back when the process ends.
+
+    Raises:
+        UnavailableError: another daemon has it, or it cannot be made.
+    """
+    try:
+        folder = state / "hw"
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise UnavailableError(
+            f"The kit's state folder {state} cannot be used: {error}.",
+            "Check the folder that FIELDKIT_STATE names and the rights on it.",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise UnavailableError(
+            f"fieldkit-hw is running already on the state folder {state}.", "Stop it first."
+        ) from error
+    return descriptor
 
 
 def _greet(hello: Hello) -> Reply:
@@ -243,10 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     state = options.state or state_dir()
     path = options.socket or run_dir() / "hw.sock"
     try:
-        daemon = Daemon(load_config(state), state, path)
-        sys.stdout.write(f"ready {path}\n")
-        sys.stdout.flush()
-        daemon.run()
+        Daemon(load_config(state), state, path).run()
     except FieldKitError as error:
         sys.stderr.write(f"{error.what}\n{error.next_step}\n")
         return error.exit_status

@@ -1,17 +1,18 @@
 """The write-enable line and the arm button, through gpiozero.
 
-The line is low whenever the kit has not said otherwise: at start, at close and, because the kernel
-releases the pin of a dead process, after a kill. A kit without the line says `none` and a mock pin
-stands in, so that the same code runs.
+The line is low whenever the kit has not said otherwise: at start and at close. After a kill the
+kernel gives the pin back as an input, so the circuit needs its pull-down. A kit without the line
+says `none` and a mock pin stands in, so that the same code runs.
 """
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hw.config import OutputsConfig, run_dir
+from hw.config import OutputsConfig
 from hw.errors import BadInputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -28,20 +29,34 @@ class Outputs:
         config: names of the pins (`gpio17`) or `none`.
 
     Raises:
-        BadInputError: a name is neither.
+        BadInputError: a name is neither, or both name one pin.
         UnavailableError: the pins cannot be taken.
     """
 
     def __init__(self, config: OutputsConfig) -> None:
         line, button = _number(config.write_enable), _number(config.arm_button)
-        factory = _factory(real=line is not None or button is not None)
-        self._line = _line(factory, line)
-        self._button = _button(factory, button)
+        if line is not None and line == button:
+            raise BadInputError(
+                f"kit.toml gives {config.write_enable} to both the line and the button.",
+                "Write the pin that each of them is wired to.",
+            )
+        real = line is not None or button is not None
+        with _explained():
+            factory = _factory(real=real)
+            # A line that is not fitted is a mock pin also beside a real button; which one is of no
+            # importance.
+            self._line = _line(factory, line) if line is not None else _line(_mock_factory(), 17)
+            try:
+                self._button = _button(factory, button)
+            except BaseException:
+                self._line.close()
+                raise
+        self._closed = False
 
     @property
     def write_enable(self) -> bool:
-        """Is the line high?"""
-        return bool(self._line.value)
+        """Is the line high? False after `close`."""
+        return not self._closed and bool(self._line.value)
 
     def set_write_enable(self, on: bool) -> None:
         """Drive the line; takes effect before this returns."""
@@ -55,7 +70,10 @@ class Outputs:
         return bool(self._button.is_pressed) if self._button is not None else None
 
     def close(self) -> None:
-        """Line low, pins given back."""
+        """Line low, pins given back. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         self._line.off()
         self._line.close()
         if self._button is not None:
@@ -72,32 +90,41 @@ def _number(name: str) -> int | None:
     )
 
 
-def _factory(*, real: bool) -> Factory:
+def _mock_factory() -> Factory:
     from gpiozero.pins.mock import MockFactory  # noqa: PLC0415 - slow
 
-    if not real:
-        return MockFactory()
-    # lgpio leaves a FIFO in the working directory unless it is told another.
-    os.environ.setdefault("LG_WD", str(run_dir()))
-    try:
-        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - only on a kit with pins
+    return MockFactory()
 
-        return LGPIOFactory()
-    except (ImportError, OSError, RuntimeError) as error:
+
+def _factory(*, real: bool) -> Factory:
+    if not real:
+        return _mock_factory()
+    from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - only on a kit with pins
+
+    return LGPIOFactory()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from gpiozero.exc import GPIOZeroError  # noqa: PLC0415 - slow
+
+    try:
+        yield
+    except Exception as error:
+        # lgpio's own error is a plain Exception, of a module that may be what is missing.
+        ours = isinstance(error, (ImportError, OSError, RuntimeError, GPIOZeroError))
+        if not ours and type(error).__module__ != "lgpio":
+            raise
         raise UnavailableError(
             f"The kit's pins cannot be used: {error}.",
             "Install lgpio with 'make pi' and check that the service may open /dev/gpiochip0.",
         ) from error
 
 
-def _line(factory: Factory, number: int | None) -> DigitalOutputDevice:
+def _line(factory: Factory, number: int) -> DigitalOutputDevice:
     from gpiozero import DigitalOutputDevice  # noqa: PLC0415 - slow
 
-    # A mock factory has pins 0 to 27 too; which one stands in for a line that is not fitted is of
-    # no importance.
-    return DigitalOutputDevice(
-        17 if number is None else number, initial_value=False, pin_factory=factory
-    )
+    return DigitalOutputDevice(number, initial_value=False, pin_factory=factory)
 
 
 def _button(factory: Factory, number: int | None) -> Button | None:

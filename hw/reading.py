@@ -179,8 +179,11 @@ class Reader:
         """Close the open link, waiting a while for a request under way; no more reads then."""
         self._closing.set()
         self._attendant.join(timeout=5)
-        with self._take_turn():
+        if self._turn.acquire(timeout=TURN_LIMIT_S):
             self._drop()
+            self._turn.release()
+        else:
+            log.warning("A read is still under way; its link ends with the process.")
 
     # The open link ----------------------------------------------------------------------------
 

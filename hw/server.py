@@ -147,6 +147,7 @@ class Server:
         self._stopping = True
         with self._lock:
             for client in list(self._clients):
+                self._flush(client)  # The outcome of a write that was stopped is among it.
                 self._drop(client)
         self._workers.shutdown(wait=True)
         self._selector.close()
