@@ -1,0 +1,35 @@
+"""Who this kit is and who holds it: keys, technicians, and what they sign."""
+
+from appliance.identity.kit import NewKit, init_kit
+from appliance.identity.signing import canonical, sign_acknowledgment, sign_checks, sign_profile
+from appliance.identity.tries import FailedTry, failed_tries, forget_failed_tries
+from appliance.identity.trust import Recipients
+from appliance.identity.unlocking import (
+    Technician,
+    Unlocked,
+    add_technician,
+    change_passphrase,
+    list_technicians,
+    unlock,
+)
+from appliance.identity.wallclock import moment
+
+__all__ = [
+    "FailedTry",
+    "NewKit",
+    "Recipients",
+    "Technician",
+    "Unlocked",
+    "add_technician",
+    "canonical",
+    "change_passphrase",
+    "failed_tries",
+    "forget_failed_tries",
+    "init_kit",
+    "list_technicians",
+    "moment",
+    "sign_acknowledgment",
+    "sign_checks",
+    "sign_profile",
+    "unlock",
+]

@@ -1,0 +1,209 @@
+"""Opening the kit with a technician's passphrase, and looking after the technicians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.age import Identity, parse_identity
+from appliance.durable import write_durably
+from appliance.errors import NotPermittedError, PassphraseError
+from appliance.identity.kit import (
+    DATABASE_KEY,
+    KIT_AGE_IDENTITY,
+    KIT_SIGNING_KEY,
+    WORKSHOP_SIGNING_KEY,
+    checked_name,
+    checked_role,
+    slot_path,
+)
+from appliance.identity.seal import (
+    Role,
+    SealedSecrets,
+    Slot,
+    make_slot,
+    normal_passphrase,
+    open_slot,
+    read_keys_file,
+    secret_purpose,
+    unseal,
+    waste_a_try,
+)
+from appliance.identity.tries import UNKNOWN, one_try
+from appliance.identity.trust import signer_line, technician_principal
+from hw.errors import BadInputError, UsageError
+
+
+@dataclass(frozen=True)
+class Technician:
+    """Who holds the kit, with their own signing key."""
+
+    name: str
+    role: Role
+    signing_key: Ed25519PrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """An opened kit. Keep it in memory only, and no longer than the technician is there.
+
+    Attributes:
+        state: the kit's state folder.
+        technician: who opened it.
+        kit_key: signs backups, checks and records.
+        kit_identity: opens backups.
+        database_key: 32 bytes that encrypt the kit's database.
+        workshop_key: signs profiles; only a standalone kit holds it.
+        master_key: wraps all of these; needed to add a technician.
+    """
+
+    state: Path
+    technician: Technician
+    kit_key: Ed25519PrivateKey = field(repr=False)
+    kit_identity: Identity = field(repr=False)
+    database_key: bytes = field(repr=False)
+    workshop_key: Ed25519PrivateKey | None = field(repr=False)
+    master_key: bytes = field(repr=False)
+
+
+def unlock(state: Path, name: str, passphrase: str) -> Unlocked:
+    """Open the kit.
+
+    Args:
+        state: the kit's state folder.
+        name: the technician.
+        passphrase: theirs.
+
+    Raises:
+        PassphraseError: name and passphrase do not fit together. The try is counted.
+        TooManyTriesError: too many wrong tries; the sentence says how long to wait.
+        BadInputError: a key file is missing or damaged.
+        UnavailableError: there is no kit, or another passphrase is being looked at.
+    """
+    slot = _find_slot(state, name)
+    if slot is None:
+        with one_try(state / "keys", UNKNOWN):
+            waste_a_try(_attempt(passphrase))
+            raise _wrong()
+    with one_try(state / "keys", slot.technician):
+        try:
+            master_key, seed = open_slot(slot, _attempt(passphrase))
+        except InvalidTag as error:
+            raise _wrong() from error
+    return _unseal_all(state, slot, master_key, seed)
+
+
+def add_technician(unlocked: Unlocked, name: str, role: str, passphrase: str) -> None:
+    """Give another technician a slot and a signing key.
+
+    Raises:
+        NotPermittedError: the kit was not opened by an owner.
+        UsageError: there is a technician of that name.
+        BadInputError: name, role or passphrase is unusable.
+    """
+    if unlocked.technician.role != "owner":
+        raise NotPermittedError(
+            "Only an owner can add a technician.", "Ask an owner of this kit to do it."
+        )
+    new_name, new_role = checked_name(name), checked_role(role)
+    path = slot_path(unlocked.state / "keys", new_name)
+    if path.exists():
+        raise UsageError(f"There is a technician '{new_name}' already.", "Choose another name.")
+    key = Ed25519PrivateKey.generate()
+    secret = normal_passphrase(passphrase)
+    slot = make_slot(new_name, new_role, secret, unlocked.master_key, key.private_bytes_raw())
+    # Trust first: after a power cut in between, a key that nobody holds is trusted, which harms
+    # nothing and is replaced at the next try. The other way round, their signatures would be
+    # refused for a reason nobody could see.
+    _trust_technician(unlocked.state, new_name, key)
+    write_durably(path, msgspec.json.encode(slot))
+
+
+def change_passphrase(state: Path, name: str, old: str, new: str) -> None:
+    """Change a technician's own passphrase; their signing key stays.
+
+    Raises:
+        As `unlock`, for the old passphrase.
+        BadInputError: the new passphrase is too short.
+    """
+    secret = normal_passphrase(new)
+    unlocked = unlock(state, name, old)
+    who = unlocked.technician
+    seed = who.signing_key.private_bytes_raw()
+    slot = make_slot(who.name, who.role, secret, unlocked.master_key, seed)
+    write_durably(slot_path(state / "keys", who.name), msgspec.json.encode(slot))
+
+
+def list_technicians(state: Path) -> list[tuple[str, Role]]:
+    """Names and roles as the slot files state them, sorted by name.
+
+    Raises:
+        BadInputError: a slot file is damaged.
+    """
+    paths = sorted((state / "keys" / "technicians").glob("[!.]*.json"))
+    slots = [read_keys_file(path, Slot) for path in paths]
+    return [(slot.technician, slot.role) for slot in slots]
+
+
+def _find_slot(state: Path, name: str) -> Slot | None:
+    try:
+        path = slot_path(state / "keys", checked_name(name))
+    except BadInputError:
+        return None  # no technician can have such a name; the answer is the same as for any other
+    if not path.exists():
+        return None
+    slot = read_keys_file(path, Slot)
+    return slot if slot.technician == path.stem else None
+
+
+def _attempt(passphrase: str) -> bytes:
+    """The bytes to try; one that could never be chosen costs the same time as any other."""
+    try:
+        return normal_passphrase(passphrase)
+    except BadInputError:
+        return b""
+
+
+def _wrong() -> PassphraseError:
+    return PassphraseError(
+        "Name and passphrase do not fit together.",
+        "Check both and enter them again; wrong tries are recorded and slow down the next one.",
+    )
+
+
+def _unseal_all(state: Path, slot: Slot, master_key: bytes, seed: bytes) -> Unlocked:
+    path = state / "keys" / "secrets.json"
+    boxes = read_keys_file(path, SealedSecrets).secrets
+    try:
+        opened = {
+            name: unseal(master_key, box, secret_purpose(name)) for name, box in boxes.items()
+        }
+        workshop = opened.get(WORKSHOP_SIGNING_KEY)
+        return Unlocked(
+            state=state,
+            technician=Technician(
+                slot.technician, slot.role, Ed25519PrivateKey.from_private_bytes(seed)
+            ),
+            kit_key=Ed25519PrivateKey.from_private_bytes(opened[KIT_SIGNING_KEY]),
+            kit_identity=parse_identity(opened[KIT_AGE_IDENTITY].decode()),
+            database_key=opened[DATABASE_KEY],
+            workshop_key=Ed25519PrivateKey.from_private_bytes(workshop) if workshop else None,
+            master_key=master_key,
+        )
+    except (InvalidTag, KeyError, ValueError) as error:
+        raise BadInputError(
+            f"The kit's sealed secrets in {path} are damaged.",
+            "Restore that file from the kit's own backup; the passphrase was right.",
+        ) from error
+
+
+def _trust_technician(state: Path, name: str, key: Ed25519PrivateKey) -> None:
+    path = state / "trust" / "allowed_signers"
+    principal = technician_principal(name)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.split(maxsplit=1)[:1] != [principal]]
+    write_durably(path, "".join([*kept, signer_line(principal, key.public_key())]).encode(), 0o644)
