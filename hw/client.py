@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import contextlib
+import hashlib
+import logging
 import os
 import socket
 import struct
@@ -14,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hw.errors import FieldKitError, RefusedError, UnavailableError
+from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError
 from hw.memfd import read_sealed, seal
 from hw.messages import (
     MAX_PACKET,
@@ -56,10 +58,18 @@ from hw.messages import (
 from hw.plan import Timing
 
 CALL_TIMEOUT_S = 30.0
+_SEND_TIMEOUT = struct.pack("ll", 10, 0)
+"""A timeval: hw takes messages at once, so a send that waits longer means that it hangs."""
 CAR_TIMEOUT_S = 900.0
 """A read of the car ends by the profile's own timing; this only keeps a dead hw from hanging us."""
 
+log = logging.getLogger("fieldkit.client")
+
 R = TypeVar("R")
+Answered = (
+    HelloReply | Done | Error | Answer | Found | Memory | GateReport | Status | Journal | RunLog
+)
+"""Every reply but an event."""
 
 
 class RemoteError(FieldKitError):
@@ -73,8 +83,18 @@ class RemoteError(FieldKitError):
         self.nrc = error.nrc
 
 
+class RemoteRefusal(RefusedError):
+    """A refusal by one of hw's gates; `code`, `exit_status` and `gate` are hw's."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.gate, error.what, error.next_step)
+        self.code = error.error  # type: ignore[misc]  # the class's own code is for local errors
+        self.exit_status = error.exit_status  # type: ignore[misc]
+
+
 class _Call:
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
         self.done = threading.Event()
         self.reply: Reply | None = None
         self.files: list[int] = []
@@ -86,7 +106,8 @@ class HwClient:
     Args:
         path: the hw socket.
         name: shown in hw's log.
-        on_event: takes events on the reader's thread once `subscribe` was called.
+        on_event: takes events on the reader's thread once `subscribe` was called. It must not call
+            hw itself; what it raises is logged.
     """
 
     def __init__(
@@ -115,11 +136,12 @@ class HwClient:
         self.close()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
             sock.connect(str(self._path))
         except OSError as error:
             sock.close()
             raise UnavailableError(
-                f"The hardware process does not answer on {self._path}: {error.strerror}.",
+                f"The hardware process does not answer on {self._path}: {error.strerror or error}.",
                 "Start it: 'fieldkit up', or the service fieldkit-hw.",
             ) from error
         self._sock = sock
@@ -128,7 +150,11 @@ class HwClient:
         )
         self._reader.start()
         hello = Hello(id=self._next(), protocol=PROTOCOL, client=self._name)
-        return self._call(hello, HelloReply)
+        try:
+            return self._call(hello, HelloReply)
+        except FieldKitError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection; calls under way fail."""
@@ -179,8 +205,8 @@ class HwClient:
             data = read_sealed(files[0])
         finally:
             _close_all(files)
-        if len(data) != memory.size:
-            raise UnavailableError("hw sent a memory image of another size.", "Read again.")
+        if len(data) != memory.size or hashlib.sha256(data).hexdigest() != memory.sha256:
+            raise UnavailableError("hw sent a memory image that is not whole.", "Read again.")
         return data
 
     def arm(self, plan: bytes, payload: bytes, evidence: Evidence, *, dry: bool) -> GateReport:
@@ -189,7 +215,8 @@ class HwClient:
         try:
             files.append(seal(payload, "payload"))
             request = Arm(id=self._next(), evidence=evidence, dry=dry)
-            reply, _ = self._exchange(request, files, CAR_TIMEOUT_S)
+            reply, answered = self._exchange(request, files, CAR_TIMEOUT_S)
+            _close_all(answered)
         finally:
             _close_all(files)
         return _expect(reply, GateReport)
@@ -229,73 +256,108 @@ class HwClient:
     def _exchange(
         self, request: Request, files: Sequence[int], timeout_s: float
     ) -> tuple[Reply, list[int]]:
-        sock, call = self._sock, _Call()
+        if self._reader is threading.current_thread():
+            raise RuntimeError("on_event must not call hw: the answer comes on the same thread")
+        packet = encode(request)
+        if len(packet) > MAX_PACKET:
+            raise BadInputError(
+                f"A request of {len(packet)} bytes is more than a message of {MAX_PACKET} holds.",
+                "Ask for less at a time.",
+            )
+        sock = self._sock
         if sock is None:
             raise _lost()
+        call = _Call(sock)
         with self._lock:
             self._calls[request.id] = call
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
         try:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
-            sock.sendmsg([encode(request)], ancillary if files else [])
-            answered = call.done.wait(timeout_s)
-        except OSError as error:
-            raise _lost() from error
-        finally:
-            with self._lock:
-                self._calls.pop(request.id, None)
-        if not answered:
-            raise UnavailableError(
-                f"The hardware process did not answer within {timeout_s:g} s.",
-                "Check it with 'fieldkit status'; restart it if it hangs.",
-            )
-        if call.reply is None:
+            sock.sendmsg([packet], ancillary if files else [])
+        except OSError:
+            # hw hung up. Why, it may have said before; the reader wakes the call either way.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+        answered = call.done.wait(timeout_s)
+        with self._lock:
+            self._calls.pop(request.id, None)
+            if not answered:
+                _close_all(call.files)
+        if call.reply is not None and answered:
+            return call.reply, call.files
+        if answered:
             raise _lost()
-        return call.reply, call.files
+        raise UnavailableError(
+            f"The hardware process did not answer within {timeout_s:g} s.",
+            "Check it with 'fieldkit status'; restart it if it hangs.",
+        )
 
     def _read_all(self, sock: socket.socket) -> None:
         space = socket.CMSG_SPACE(struct.calcsize("i"))
         while True:
             try:
-                packet, ancillary, _, _ = sock.recvmsg(4 * MAX_PACKET, space)
-            except OSError:
-                packet, ancillary = b"", []
-            if not packet:
+                packet, ancillary, _, _ = sock.recvmsg(
+                    4 * MAX_PACKET, space, socket.MSG_CMSG_CLOEXEC
+                )
+            except ConnectionResetError:
+                continue  # Said once, before what hw sent last.
+            except OSError as error:
+                log.warning("The connection to hw ends: %s", error)
                 break
             files = _descriptors(ancillary)
-            reply = decode_reply(packet)
-            if isinstance(reply, Event):
+            try:
+                taken = bool(packet) and self._take(packet, files)
+            except msgspec.MsgspecError as error:
+                log.warning("hw sent something that is not understood: %s", error)
+                packet, taken = b"", False
+            if not taken:
                 _close_all(files)
-                if self._on_event is not None:
-                    self._on_event(reply)
-                continue
-            with self._lock:
-                call = self._calls.get(reply.id)
-                if call is None and isinstance(reply, Error) and reply.id == 0:
-                    # hw refused the client itself, or could not tell which call it was.
-                    call = next(iter(self._calls.values()), None)
-            if call is None:
-                _close_all(files)
-                continue
+            if not packet:
+                break
+        self._fail_all(sock)
+
+    def _take(self, packet: bytes, files: list[int]) -> bool:
+        """Handle one packet; True when the descriptors have a new owner."""
+        reply = decode_reply(packet)
+        if isinstance(reply, Event):
+            self._tell(reply)
+            return False
+        return self._answer(reply, files)
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception:
+                # A defect in whoever listens must not end the calls of others.
+                log.exception("on_event failed")
+
+    def _answer(self, reply: Answered, files: list[int]) -> bool:
+        with self._lock:
+            call = self._calls.get(reply.id)
+            if call is None and isinstance(reply, Error) and reply.id == 0:
+                # hw refused the client itself: the first call, its hello, is told why.
+                call = next(iter(self._calls.values()), None)
+            if call is None or call.done.is_set():
+                return False
             call.reply, call.files = reply, files
             call.done.set()
-        self._fail_all(sock)
+            return True
 
     def _fail_all(self, sock: socket.socket) -> None:
         if self._sock is sock:
             self._sock = None
-            sock.close()
+        sock.close()
         with self._lock:
             for call in self._calls.values():
-                call.done.set()
+                if call.sock is sock:
+                    call.done.set()
 
 
 def _expect(reply: Reply, kind: type[R]) -> R:
     if isinstance(reply, kind):
         return reply
     if isinstance(reply, Error):
-        if reply.error == RefusedError.code and reply.gate:
-            raise RefusedError(reply.gate, reply.what, reply.next_step)
-        raise RemoteError(reply)
+        raise RemoteRefusal(reply) if reply.gate else RemoteError(reply)
     raise UnavailableError(
         "The hardware process gave an answer of another kind.",
         "Install the same version of all parts.",
