@@ -415,7 +415,11 @@ CodeStep = (
 
 
 class FlashSequence(_Strict, frozen=True):
-    """The steps of programming, in order. `erase`, `download`, `check_memory` each once."""
+    """The steps of programming, in order. `erase`, `download`, `check_memory` each once.
+
+    From `erase` to `check_memory` the steps are gone through range by range, as ECUs expect that
+    check each logical block on its own before the next one is erased.
+    """
 
     steps: Annotated[list[FlashStep], Meta(min_length=1)]
 
