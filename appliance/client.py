@@ -103,9 +103,11 @@ class Client:
         """Profiles on this kit."""
         return self._get("/profiles", m.Profiles)
 
-    def profile_sign(self, name: str, content: bytes, passphrase: str) -> m.ProfileSigned:
+    def profile_sign(
+        self, name: str, content: bytes, passphrase: str, *, install: bool = False
+    ) -> m.ProfileSigned:
         """Sign a profile with the workshop's key, where this kit holds it."""
-        body = m.SignProfile(name=name, content=content, passphrase=passphrase)
+        body = m.SignProfile(name=name, content=content, passphrase=passphrase, install=install)
         return self._post("/profiles/sign", m.ProfileSigned, body)
 
     # The car ----------------------------------------------------------------------------------
@@ -242,7 +244,11 @@ class Client:
         return self._call("GET", path, reply, None, CALL_TIMEOUT_S)
 
     def _post(
-        self, path: str, reply: type[R], body: Struct | None = None, timeout_s: float = CALL_TIMEOUT_S
+        self,
+        path: str,
+        reply: type[R],
+        body: Struct | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
     ) -> R:
         return self._call("POST", path, reply, body, timeout_s)
 

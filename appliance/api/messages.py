@@ -145,6 +145,7 @@ class SignProfile(_Body, frozen=True):
     name: Text
     content: bytes
     passphrase: Text
+    install: bool = False
 
 
 # Replies ------------------------------------------------------------------------------------------
@@ -268,7 +269,10 @@ class GateView(_Body, frozen=True):
 
 
 class Started(_Body, frozen=True):
-    """The write runs. Follow the job's events after `after` to its outcome."""
+    """The write runs: follow the job's events after `after` to its outcome.
+
+    `run` is empty where a gate refused; `gates` then says which and why, and nothing was sent.
+    """
 
     run: str
     job: str
@@ -337,6 +341,8 @@ class JobView(_Body, frozen=True):
     made: str
     state: str
     what: str
+    run: str
+    """The write that is under way or unfinished, empty for none."""
     plans: list[str]
     backups: list[str]
     events: int
@@ -395,4 +401,4 @@ class ProfileSigned(_Body, frozen=True):
 
     name: str
     signature: bytes
-
+    installed: bool

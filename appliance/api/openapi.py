@@ -44,7 +44,10 @@ def _operation(route: Route, references: dict[type, dict[str, Any]]) -> dict[str
         "summary": route.summary,
         "parameters": [_path_parameter(name) for name in re.findall(r"{(\w+)}", route.path)],
         "responses": {
-            "200": {"description": "Done.", "content": {media: {"schema": references[route.reply]}}},
+            "200": {
+                "description": "Done.",
+                "content": {media: {"schema": references[route.reply]}},
+            },
             "default": {
                 "description": "Refused or failed: what, and what to do now.",
                 "content": {"application/json": {"schema": references[Problem]}},

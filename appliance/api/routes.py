@@ -77,7 +77,12 @@ ROUTES: tuple[Route, ...] = (
         "Read an ECU's identification and coding",
     ),
     Route(
-        "POST", "/read", m.ReadValue, m.ReadReply, lambda s, _p, b: s.read(b), "Read a DID or region"
+        "POST",
+        "/read",
+        m.ReadValue,
+        m.ReadReply,
+        lambda s, _p, b: s.read(b),
+        "Read a DID or region",
     ),
     Route(
         "POST",
@@ -138,9 +143,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/jobs", None, m.Jobs, lambda s, _p, _b: s.job_list(), "All jobs"),
     Route("POST", "/jobs", m.JobNew, m.JobView, lambda s, _p, b: s.job_new(b), "Open a job"),
-    Route(
-        "GET", "/jobs/{job}", None, m.JobView, lambda s, p, _b: s.job_show(p["job"]), "One job"
-    ),
+    Route("GET", "/jobs/{job}", None, m.JobView, lambda s, p, _b: s.job_show(p["job"]), "One job"),
     Route("GET", "/jobs/{job}/events", None, m.JobEvent, None, "A job's events, as they come"),
     Route(
         "POST",

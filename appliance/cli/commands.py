@@ -1,0 +1,31 @@
+"""The command tree of `fieldkit`. Others script against these words; keep them."""
+
+from __future__ import annotations
+
+import typer
+
+from appliance.cli import car, jobs, kit, setup
+
+app = typer.Typer(
+    name="fieldkit",
+    help="Identifies, backs up, codes and programs ECUs, and would rather refuse than brick one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("init")(setup.init)
+app.command("demo")(setup.demo)
+app.command("up")(setup.up)
+app.command("sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    setup.sim
+)
+app.command("doctor")(kit.doctor)
+app.command("status")(kit.status)
+app.command("unlock")(kit.unlock)
+app.command("lock")(kit.lock)
+app.command("identify")(car.identify)
+app.command("read")(car.read)
+app.add_typer(car.plan_app, name="plan", no_args_is_help=True)
+app.add_typer(car.backup_app, name="backup", no_args_is_help=True)
+app.add_typer(jobs.job_app, name="job", no_args_is_help=True)
+app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)

@@ -1,0 +1,41 @@
+"""Options that many commands share, each with the one word that scripts rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object, or one per line for streams.")]
+Link = Annotated[
+    str, typer.Option("--link", metavar="URI", help="Link to the ECU, such as can://… or doip://…")
+]
+Profile = Annotated[
+    str, typer.Option("--profile", metavar="NAME_OR_FILE", help="Profile of the ECU.")
+]
+Job = Annotated[str, typer.Option("--job", metavar="ID", help="The job this belongs to.")]
+OptionalJob = Annotated[
+    str, typer.Option("--job", metavar="ID", help="Also put it on this job's record.")
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="File whose first line is the passphrase; '-' is standard input.",
+    ),
+]
+Accept = Annotated[
+    str,
+    typer.Option(
+        "--yes-i-accept",
+        metavar="RISK_DIGEST",
+        help="Digest of the risk text that was read, where there is no screen to show it.",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Where the plan's file goes.")
+]
+JobArgument = Annotated[str, typer.Argument(metavar="ID", help="The job.")]
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan's file.")]
