@@ -32,6 +32,7 @@ class SocketcandHub:
         self.after_rawmode = b""
         self._clients: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._joined = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -48,6 +49,11 @@ class SocketcandHub:
 
     def uri(self, tx: int = 0x7E0, rx: int = 0x7E8, more: str = "") -> str:
         return f"can://socketcand/127.0.0.1:{self.port}/can0?tx=0x{tx:X}&rx=0x{rx:X}{more}"
+
+    def wait_for_clients(self, count: int) -> None:
+        """Return when so many clients hear what is on the bus."""
+        with self._joined:
+            assert self._joined.wait_for(lambda: len(self._clients) >= count, 20)
 
     def disconnect_all(self) -> None:
         with self._lock:
@@ -98,6 +104,7 @@ class SocketcandHub:
         elif line.startswith(b"< rawmode"):
             with self._lock:
                 self._clients.append(client)
+                self._joined.notify_all()
                 client.sendall(b"< ok >" + self.after_rawmode)
         elif found := _SEND.fullmatch(line):
             data = bytes(int(byte, 16) for byte in found[3].split())
