@@ -24,7 +24,7 @@ from hw.plan import (
 
 DEFAULT_BITRATE = 500_000
 """bit/s of a CAN link that does not say; the usual one on diagnostic connectors."""
-# Bits of one data frame on the wire: header, CRC, stuffing as it falls on average, interframe space.
+# Bits of one full data frame on the wire, with average stuffing and the interframe space.
 _CAN_FRAME_BITS = {False: 125, True: 148}
 _CAN_FRAME_DATA = 7
 _CAN_FD_FRAME_DATA = 63
@@ -179,9 +179,12 @@ def _duration(plan: WritePlan, speed: float | None) -> str:
     )
     limit = sum(step.timeout_s for step in plan.steps if isinstance(step, Routine))
     limit += sum(step.max_s for step in plan.steps if isinstance(step, Wait))
-    own = (
-        f"the ECU's own work (erase, program, check, restart) comes on top, at most {_time(limit)}"
-    )
-    if speed is None:
-        return f"{carried} bytes cross the link, at a speed that is not known; {own}."
-    return f"{carried} bytes cross the link in about {_time(carried / speed)}; {own}."
+    if not carried:
+        sent = "Only short messages cross the link"
+    elif speed is None:
+        sent = f"{carried} bytes cross the link, at a speed that is not known"
+    else:
+        sent = f"{carried} bytes cross the link in about {_time(carried / speed)}"
+    if not limit:
+        return f"{sent}."
+    return f"{sent}; erasing, checking and restarting may take up to {_time(limit)} more."

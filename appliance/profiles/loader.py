@@ -22,7 +22,7 @@ import msgspec
 
 from appliance.profiles.locate import line_of
 from appliance.profiles.schema import KeyPath, Make, Profile, problems
-from hw.errors import BadInputError, FieldKitError
+from hw.errors import BadInputError, UsageError
 from hw.plan import VoltageWindow
 from hw.sshsig import AllowedSigners, SignatureError, verify
 from hw.statements import NAMESPACE_PROFILE
@@ -293,11 +293,8 @@ def make_windows() -> dict[str, VoltageWindow]:
 # Links --------------------------------------------------------------------------------------------
 
 
-class WrongLink(FieldKitError):
+class WrongLink(UsageError):
     """The link leads to another ECU than the one that the profile describes."""
-
-    code = "usage"
-    exit_status = 64
 
 
 def check_link(profile: Profile, link: str) -> None:
