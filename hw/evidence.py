@@ -8,12 +8,15 @@ next step. Ages are counted in boot time; evidence of another boot is stale.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import itertools
 import os
+import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +24,7 @@ from typing import Protocol
 from hw import clock
 from hw.config import KitConfig
 from hw.errors import FieldKitError, RefusedError
-from hw.journal import Journal
+from hw.journal import UNFINISHED, Journal
 from hw.messages import Acknowledgment, BackupCopies, Evidence, GateName, GateResult
 from hw.plan import Download, IdentityValue, VoltageWindow, WritePlan
 from hw.sshsig import AllowedSigners
@@ -33,6 +36,7 @@ from hw.statements import (
     BackupManifest,
     ChecksStatement,
     Moment,
+    ReadoutRefused,
     identity_digest,
 )
 from hw.trust import load_signers, read_profile_window, read_statement
@@ -114,9 +118,14 @@ class EvidenceChecker:
     # VOLTAGE_CHECK ----------------------------------------------------------------------------
 
     def _voltage_gate(self, case: Case) -> Facts:
-        _name, window = read_profile_window(
-            Path(case.evidence.profile_file), case.plan.profile_sha256, load_signers(self._state)
+        name, window = read_profile_window(
+            Path(case.evidence.profile_file), case.plan.profile_sha256, self._signers()
         )
+        if name != case.plan.profile:
+            raise _voltage(
+                f"The plan names the profile {case.plan.profile} and was made from {name}.",
+                "Make the plan again.",
+            )
         if window != case.plan.window:
             raise _voltage(
                 "The plan's voltage window is not the profile's.", "Make the plan again."
@@ -168,15 +177,16 @@ class EvidenceChecker:
             RefusedError: a sample is missing or outside, or the samples do not cover the time.
         """
         now = clock.now()
+        settle_s = max(settle_s, stale_s)
         samples = self._voltage.history(now - settle_s - 2 * stale_s)
         if not samples or now - samples[-1].at > stale_s:
             raise _voltage("There is no vehicle voltage.", "Check the sensor and its clamps.")
         recent = [sample for sample in samples if sample.at >= now - settle_s]
         volts = [sample.volts for sample in recent if sample.volts is not None]
-        if volts and (min(volts) < low_v or max(volts) > high_v):
-            worst = min(volts) if min(volts) < low_v else max(volts)
+        outside = [value for value in volts if not low_v <= value <= high_v]
+        if outside:
             raise _voltage(
-                f"The voltage was {worst:.2f} V within the last {settle_s:g} s; "
+                f"The voltage was {outside[-1]:.2f} V within the last {settle_s:g} s; "
                 f"{low_v:.2f} to {high_v:.2f} V is demanded.",
                 "Connect a charger and wait until the voltage has settled.",
             )
@@ -186,7 +196,7 @@ class EvidenceChecker:
                 f"The voltage was not readable within the last {settle_s:g} s: {fault}.",
                 "Check the sensor and its clamps, then wait until it has settled.",
             )
-        edges = [now - settle_s, *(sample.at for sample in samples if sample.at > now - settle_s)]
+        edges = [now - settle_s, *(sample.at for sample in recent)]
         gaps = (after - before for before, after in itertools.pairwise(edges))
         if samples[0].at > now - settle_s or max(gaps) > 2 * stale_s:
             raise _voltage(
@@ -200,8 +210,7 @@ class EvidenceChecker:
     def _backup_gate(self, case: Case) -> Facts:
         if case.evidence.backup is None:
             raise _backup("There is no backup for this job.", "Make one: 'fieldkit backup make'.")
-        self._check_media(case.evidence.backup)
-        first, second = (self._read_copy(folder) for folder in case.evidence.backup.folders)
+        first, second = map(self._read_copy, self._check_media(case.evidence.backup))
         if first[0] != second[0]:
             raise _backup(
                 "The two copies are not of the same backup.", "Verify it: 'fieldkit backup verify'."
@@ -213,7 +222,8 @@ class EvidenceChecker:
         kinds = {item.kind for item in manifest.objects}
         if "coding" not in kinds:
             raise _backup("The backup has no coding snapshot.", "Make the backup again.")
-        if "image" not in kinds and not (manifest.refused and "known_good" in kinds):
+        refused = manifest.refused and all(map(_is_negative_response, manifest.refused))
+        if "image" not in kinds and not (refused and "known_good" in kinds):
             raise _backup(
                 "The backup has neither a memory image nor a refused readout with a known-good "
                 "file for this software number.",
@@ -226,30 +236,34 @@ class EvidenceChecker:
             "media": "simulated" if self._config.media.simulated else "two filesystems",
         }
 
-    def _check_media(self, copies: BackupCopies) -> None:
-        media = (Path(self._config.media.a), Path(self._config.media.b))
-        for name, medium, folder in zip("AB", media, copies.folders, strict=True):
-            if not Path(folder).resolve().is_relative_to(medium.resolve()):
+    def _check_media(self, copies: BackupCopies) -> list[Path]:
+        """The folders of the two copies, each on its own medium."""
+        media = [_resolve(self._config.media.a), _resolve(self._config.media.b)]
+        folders = [_resolve(folder) for folder in copies.folders]
+        for name, medium, folder in zip("AB", media, folders, strict=True):
+            if not folder.is_relative_to(medium):
                 raise _backup(f"A copy does not lie on medium {name}.", "Make the backup again.")
             if not medium.is_dir():
                 raise _backup(f"Medium {name} is not there.", f"Insert medium {name}.")
-        if not self._config.media.simulated and _device(media[0]) == _device(media[1]):
+        one_filesystem = _device(media[0]) == _device(media[1])
+        if folders[0] == folders[1] or (one_filesystem and not self._config.media.simulated):
             raise _backup(
                 "Media A and B are one filesystem, so there is only one copy.",
                 "Insert two media and correct kit.toml.",
             )
+        return folders
 
-    def _read_copy(self, folder: str) -> tuple[bytes, BackupManifest]:
+    def _read_copy(self, folder: Path) -> tuple[bytes, BackupManifest]:
         """Manifest of one copy, as bytes and decoded; signature and objects were checked."""
-        document = _read_from_medium(Path(folder) / "manifest.json")
-        signature = _read_from_medium(Path(folder) / "manifest.json.sig")
+        document = _read_from_medium(folder / "manifest.json")
+        signature = _read_from_medium(folder / "manifest.json.sig")
         manifest, principal = read_statement(
             document, signature, BackupManifest, NAMESPACE_BACKUP, self._signers()
         )
         if principal != "kit":
             raise _backup("The backup is not signed by this kit.", "Make the backup again.")
         for item in manifest.objects:
-            path = Path(folder) / f"{item.sha256}.age"
+            path = folder / f"{item.sha256}.age"
             size, sha256 = _hash_from_medium(path)
             if size != item.size or sha256 != item.sha256:
                 raise _backup(
@@ -261,14 +275,13 @@ class EvidenceChecker:
     def _check_target(self, case: Case, manifest: BackupManifest) -> None:
         plan = case.plan
         live = _live(case)
-        wanted = plan.target.boot_identity if plan.recovers else plan.target.identity
-        if list(live) != wanted:
-            wrong = next(item.did for item, got in zip(wanted, live, strict=True) if item != got)
-            raise _backup(
-                f"The ECU on the cable is not the one that the plan is for: DID 0x{wrong:04X} "
-                "reads differently.",
-                "Connect the right ECU, or identify this one and make a new plan.",
-            )
+        for item in identity_to_read(plan):
+            if item not in live:
+                raise _backup(
+                    "The ECU on the cable is not the one that the plan is for: DID "
+                    f"0x{item.did:04X} reads differently.",
+                    "Connect the right ECU, or identify this one and make a new plan.",
+                )
         if manifest.ecu != plan.target.ecu or manifest.profile != plan.profile:
             raise _backup("The backup is of another ECU.", "Make a backup of this one.")
         salt = bytes.fromhex(manifest.identity_salt)
@@ -284,11 +297,12 @@ class EvidenceChecker:
             known = {
                 run.backup_manifest_sha256
                 for run in self._journal.runs()
-                if run.plan_digest == case.plan.recovers
+                if run.plan_digest == case.plan.recovers and run.state in UNFINISHED
             }
             if manifest_sha256 not in known:
                 raise _backup(
-                    "The backup is not the one made before the write that is being recovered.",
+                    "The backup is not the one made before an unfinished write that this plan "
+                    "recovers.",
                     "Recover with the job's own backup.",
                 )
             return
@@ -371,6 +385,15 @@ class EvidenceChecker:
         return load_signers(self._state)
 
 
+def identity_to_read(plan: WritePlan) -> list[IdentityValue]:
+    """What the target must answer before this plan: never nothing.
+
+    A boot loader answers less than the application. Where the profile names nothing that it
+    answers, a recovery demands the whole identity.
+    """
+    return (plan.recovers and plan.target.boot_identity) or plan.target.identity
+
+
 def acknowledgment_digest(given: Acknowledgment) -> str:
     """The name under which an acknowledgment is used up: SHA-256 of the statement."""
     return hashlib.sha256(given.document).hexdigest()
@@ -422,6 +445,18 @@ def _fresh(gate: GateName, name: str, made: Moment, max_age_s: float) -> None:
         )
 
 
+def _is_negative_response(refused: ReadoutRefused) -> bool:
+    """Is this the ECU's own refusal of that request (0x7F, service, code)?"""
+    return len(refused.response) == 6 and refused.response[:4] == "7f" + refused.request[:2]
+
+
+def _resolve(path: str) -> Path:
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _backup(f"A medium cannot be read: {error}.", "Insert both media.") from error
+
+
 def _device(path: Path) -> int:
     try:
         return path.stat().st_dev
@@ -440,17 +475,26 @@ def _hash_from_medium(path: Path) -> tuple[int, str]:
         return stream.tell(), digest.hexdigest()
 
 
-def _open_uncached(path: Path) -> io.BufferedReader:
+@contextmanager
+def _open_uncached(path: Path) -> Iterator[io.FileIO]:
+    """A file of a copy, read from the medium and not from memory; what fails is a refusal."""
     try:
-        stream = path.open("rb")
+        with open(path, "rb", buffering=0, opener=_open_file_only) as stream:
+            # Ask the kernel to drop what it cached. It keeps dirty or mapped pages; the backup
+            # itself was fsynced when it was made.
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            yield stream
     except OSError as error:
         raise _backup(
             f"A copy cannot be read: {error}.", "Insert both media and verify the backup."
         ) from error
-    # Ask the kernel to drop what it cached, so that the medium is read and not memory. It keeps
-    # dirty or mapped pages; the backup itself was fsynced when it was made.
-    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return stream
+
+
+def _open_file_only(path: str, flags: int) -> int:
+    """A link could lead to the other copy, and to open a pipe or device could wait for ever."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "It is not a file", path)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _voltage(what: str, next_step: str) -> RefusedError:

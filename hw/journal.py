@@ -71,6 +71,9 @@ class Logged(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=
     body: EventBody
 
 
+UNFINISHED = ("aborted_recoverable", "interrupted", "damaged")
+"""States of a run (`hw.messages.RunInfo`) that a recovery may finish."""
+
 Record = RunHeader | About | Resumed | Logged
 _decode = msgspec.json.Decoder(Record).decode
 _encode = msgspec.json.Encoder().encode
@@ -220,8 +223,8 @@ class Journal:
                 newest = recovered_by.get(found.header.recovers, "")
                 recovered_by[found.header.recovers] = max(newest, found.header.run)
         infos = [_info(found, active, recovered_by) for found in summaries]
-        unfinished = ("running", "aborted_recoverable", "interrupted", "damaged")
-        return sorted(infos, key=lambda info: (info.state in unfinished, info.run), reverse=True)
+        first = ("running", *UNFINISHED)
+        return sorted(infos, key=lambda info: (info.state in first, info.run), reverse=True)
 
     def next_number(self) -> int:
         """One more than the highest number that a run of this kit has: runs sort by it."""

@@ -60,7 +60,7 @@ def read_profile_window(
     try:
         document = profile_file.read_bytes()
         signature = Path(f"{profile_file}.sig").read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise BadInputError(
             f"The signed profile cannot be read: {error}.",
             "Install the profile with its signature again.",

@@ -17,7 +17,14 @@ from hw import clock
 from hw.config import KitConfig
 from hw.cursor import Cursor
 from hw.errors import FieldKitError, RefusedError
-from hw.evidence import ArmButton, Case, EvidenceChecker, VoltageHistory, acknowledgment_digest
+from hw.evidence import (
+    ArmButton,
+    Case,
+    EvidenceChecker,
+    VoltageHistory,
+    acknowledgment_digest,
+    identity_to_read,
+)
 from hw.executor import Executor
 from hw.gate.gate import Gate, GateChange
 from hw.journal import Journal, RunHeader, RunJournal
@@ -354,7 +361,6 @@ class WriteService:
 
     def _read_identity(self, plan: WritePlan) -> list[IdentityValue] | FieldKitError:
         """The identification values of the ECU on the cable, now."""
-        wanted = plan.target.boot_identity if plan.recovers else plan.target.identity
         try:
             with open_link(plan.target.link, self._gate, plan.timing) as link:
                 return [
@@ -362,7 +368,7 @@ class WriteService:
                         did=item.did,
                         value=link.request(b"\x22" + item.did.to_bytes(2, "big"))[3:].hex(),
                     )
-                    for item in wanted
+                    for item in identity_to_read(plan)
                 ]
         except FieldKitError as error:
             return error
