@@ -7,7 +7,6 @@ it can, by the kernel (PR_SET_PDEATHSIG) where it is killed itself.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -237,12 +236,19 @@ def _first_line(process: subprocess.Popen[bytes], until: float) -> str:
 
 def _answers(running: _Running, path: Path, until: float) -> bool:
     while time.monotonic() < until and running.process.poll() is None:
-        with socket.socket(socket.AF_UNIX, running.program.socket_kind) as probe:
-            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-                probe.connect(str(path))
-                return True
+        if _accepts(path, running.program.socket_kind):
+            return True
         time.sleep(POLL_S / 5)
     return False
+
+
+def _accepts(path: Path, kind: int) -> bool:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def _close_pipe(process: subprocess.Popen[bytes]) -> None:
@@ -274,6 +280,11 @@ def hw_program(run: Path) -> Program:
 def appliance_program(run: Path) -> Program:
     """The process that knows the job."""
     return Program("appliance", [sys.executable, "-m", "appliance"], run / "appliance.sock")
+
+
+def in_environment(program: Program, environment: Mapping[str, str]) -> Program:
+    """The same program with further environment variables."""
+    return replace(program, environment={**program.environment, **environment})
 
 
 def car_of(announcement: str) -> dict[str, Any]:

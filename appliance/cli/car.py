@@ -155,8 +155,7 @@ def _keep(view: m.PlanView, out: Path | None, *, as_json: bool) -> None:
 def _print_plan(view: m.PlanView, path: Path, *, as_json: bool) -> None:
     if as_json:
         # The file itself is on the disk; its path is what the next command takes.
-        line = output.plain(view, without=("file",)) | {"plan": str(path)}
-        say_json(line)
+        say_json(output.plain(view, without=("file",)) | {"plan": str(path)})
         return
     say(view.title, style="bold")
     for line in view.lines:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from appliance.api.messages import JobEvent, Started
 from appliance.cli.output import console, say
 from appliance.cli.progress import display_for
@@ -30,14 +32,16 @@ class Followed:
     """Number of the last event that was seen."""
 
 
-def follow(client: Client, started: Started, title: str, *, as_json: bool) -> Followed:
+def follow(
+    client: Client, started: Started, title: str, *, as_json: bool, to: Console | None = None
+) -> Followed:
     """Show a write until its outcome, or until the gate cuts it.
 
     Raises:
         UnavailableError: the appliance is gone; the sentence says how to go on.
     """
     try:
-        with display_for(console, title, as_json=as_json) as display:
+        with display_for(to or console, title, as_json=as_json) as display:
             for event in client.events(started.job, started.after, follow=True):
                 if event.run != started.run:
                     continue

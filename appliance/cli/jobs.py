@@ -16,6 +16,7 @@ from appliance.cli.options import Accept, JobArgument, Json, PassphraseFile, Pla
 from appliance.cli.output import facts, read_file, say, say_json, table, write_folder
 from appliance.client import Client
 from hw.errors import RefusedError
+from hw.messages import GateResult
 
 job_app = typer.Typer(help="Jobs: one customer's car, its writes and its record.")
 
@@ -152,7 +153,7 @@ def _write(
     return tell_outcome(_how_to_go_on(end, view.job), as_json=as_json)
 
 
-def _refuse(gates: list[m.GateResult]) -> None:
+def _refuse(gates: list[GateResult]) -> None:
     for gate in gates:
         if not gate.passed:
             raise RefusedError(gate.gate, gate.reason, gate.next_step)

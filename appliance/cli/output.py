@@ -45,14 +45,19 @@ def plain(value: Struct, *, without: Sequence[str] = ()) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in without}
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    to: Console | None = None,
+) -> None:
     """Print a table; long values are folded, never cut."""
     shown = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for heading in headings:
         shown.add_column(heading, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
-    console.print(shown)
+    (to or console).print(shown)
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> None:
@@ -65,14 +70,14 @@ def facts(rows: Iterable[tuple[str, str]]) -> None:
     console.print(shown)
 
 
-def gates(results: Sequence[GateResult]) -> None:
+def gates(results: Sequence[GateResult], to: Console | None = None) -> None:
     """Print the four gates: passed with what they looked at, or refused with the next step."""
     for result in results:
         mark, style = ("passed ", "green") if result.passed else ("refused", "bold red")
         shown = ", ".join(f"{name} {value}" for name, value in result.facts.items())
         reason = shown if result.passed else f"{result.reason} {result.next_step}"
         line = Text.assemble((mark, style), f"  {result.gate:<20} {reason}".rstrip())
-        console.print(line, soft_wrap=True)
+        (to or console).print(line, soft_wrap=True)
 
 
 def shown_id(number: int) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import typer
 
 from appliance.api.messages import Problem
 from appliance.cli.commands import app
-from hw.config import state_dir
+from hw.config import run_dir
 from hw.errors import FieldKitError
 
 EX_USAGE = 64
@@ -43,8 +43,8 @@ def run_command(arguments: Sequence[str] | None) -> int:
         # Whoever read our output has gone; Python must not complain about it at its end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except Exception:  # noqa: BLE001 - the last line of defence: a person gets a sentence
-        return _tell(_defect(), as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence
+        return _tell(_defect(error), as_json=as_json)
     return status if isinstance(status, int) else 0
 
 
@@ -66,12 +66,12 @@ def _tell(problem: Problem, *, as_json: bool) -> int:
     return problem.exit_status
 
 
-def _defect() -> Problem:
+def _defect(error: Exception) -> Problem:
     """Keep the traceback in a file, because a person can do nothing with it."""
-    path: Path = state_dir() / "fieldkit-defect.log"
+    path: Path = run_dir() / "fieldkit-defect.log"
     try:
-        logging.basicConfig(filename=path, level=logging.ERROR, force=True)
-        logging.exception("fieldkit %s failed", " ".join(sys.argv[1:2]))
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
     except OSError:
         where = "It could not be written down"
     else:

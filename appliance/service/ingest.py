@@ -1,0 +1,141 @@
+"""Brings what hw tells of its runs onto the jobs' records, each event once and in order.
+
+hw numbers the events of a run from 1 and keeps them in its journal. Events that arrive in order are
+taken as they come; after a gap (the appliance was down, locked or slow) the missing ones are read
+from hw's journal. So an event is never lost and never recorded twice, whoever was killed when.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from hw.client import HwClient
+from hw.errors import FieldKitError
+from hw.messages import Event, EventBody, RunInfo
+
+log = logging.getLogger("fieldkit.ingest")
+
+BATCH = 200
+"""At most so many events go to the record in one transaction."""
+Numbered = tuple[int, EventBody]
+
+
+class RunRecord(Protocol):
+    """Where events go: the job's chain of an opened kit."""
+
+    def last_seq(self, run: str) -> int:
+        """Number of the last event of this run that is recorded, 0 for none."""
+
+    def append_events(self, job: str, run: str, events: Sequence[Numbered]) -> None:
+        """Record events, all or none of them."""
+
+
+class Ingest:
+    """One thread that moves events from hw to the record.
+
+    Args:
+        connect: gives the connection to hw, or raises.
+    """
+
+    def __init__(self, connect: Callable[[], HwClient]) -> None:
+        self._connect = connect
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._record: RunRecord | None = None
+        self._jobs: dict[str, str] = {}
+        self._catch_up = False
+        self._stop = False
+        self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what was not taken is read from hw's journal at the next start."""
+        self._stop = True
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+
+    def take(self, event: Event) -> None:
+        """An event from hw; only enqueues."""
+        self._queue.put(event)
+
+    def wake(self) -> None:
+        """Events may have been missed: look at every run in hw's journal."""
+        self._catch_up = True
+        self._queue.put(None)
+
+    def open(self, record: RunRecord) -> None:
+        """The kit was unlocked: events go to this record, beginning with all that were missed."""
+        with self._lock:
+            self._record = record
+        self.wake()
+
+    def shut(self) -> None:
+        """The kit is being locked: the record is not touched any more after this returns."""
+        with self._lock:
+            self._record = None
+
+    # The thread -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop:
+            events = self._next_batch()
+            with self._lock:
+                record = self._record
+                if record is None:
+                    continue
+                try:
+                    self._bring(record, events)
+                except FieldKitError as error:
+                    # hw or the disk failed: the events stay in hw's journal and are read again
+                    # after the next connection, unlock or event.
+                    log.warning("Events of hw were not recorded yet: %s", error)
+                    self._catch_up = True
+
+    def _next_batch(self) -> list[Event]:
+        first = self._queue.get()
+        items = [first]
+        while len(items) < BATCH and not self._queue.empty():
+            items.append(self._queue.get())
+        return [item for item in items if item is not None and item.run]
+
+    def _bring(self, record: RunRecord, events: Sequence[Event]) -> None:
+        if self._catch_up:
+            self._catch_up = False
+            for info in self._runs():
+                self._pull(record, info.run)
+        runs = dict.fromkeys(event.run for event in events)
+        for run in runs:
+            self._bring_run(record, run, [event for event in events if event.run == run])
+
+    def _bring_run(self, record: RunRecord, run: str, events: Sequence[Event]) -> None:
+        last = record.last_seq(run)
+        fresh = [(event.seq, event.body) for event in events if event.seq > last]
+        expected = list(range(last + 1, last + 1 + len(fresh)))
+        if [seq for seq, _ in fresh] == expected:
+            if fresh:
+                record.append_events(self._job_of(run), run, fresh)
+        else:
+            self._pull(record, run)
+
+    def _pull(self, record: RunRecord, run: str) -> None:
+        hw, last = self._connect(), record.last_seq(run)
+        while batch := hw.run_log(run, last):
+            record.append_events(self._job_of(run), run, batch)
+            last = batch[-1][0]
+
+    def _job_of(self, run: str) -> str:
+        if run not in self._jobs:
+            self._runs()
+        return self._jobs.get(run, "")
+
+    def _runs(self) -> list[RunInfo]:
+        runs = self._connect().journal()
+        self._jobs.update((info.run, info.job) for info in runs)
+        return runs
