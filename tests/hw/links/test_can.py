@@ -415,3 +415,10 @@ def test_an_interface_that_is_not_there_is_said_at_opening(uri: str, named: str)
     with pytest.raises(LinkError, match=named) as refused:
         open_link(uri, ReadGate(), TIMING)
     assert "adapter" in refused.value.next_step
+
+
+def test_kernel_reads_without_the_kernels_iso_tp_are_refused_and_not_replaced() -> None:
+    # No ISO-TP socket can be bound to the loopback interface, with or without the module.
+    with pytest.raises(LinkError, match="kernel offers no ISO-TP") as refused:
+        open_link("can://socketcan/lo?tx=1&rx=2&kernel_reads=1", ReadGate(), TIMING)
+    assert "kernel_reads" in refused.value.next_step
