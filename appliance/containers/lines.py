@@ -61,6 +61,5 @@ def _one_case(name: str, case: bytes, line: Line) -> bytes:
 
 
 def _shown(text: bytes) -> str:
-    sample = text[:24].decode("ascii", "backslashreplace")
-    printable = "".join(letter if letter.isprintable() else "\\x%02x" % ord(letter) for letter in sample)
-    return f"'{printable}'" + (" ..." if len(text) > 24 else "")
+    sample = repr(text[:24])[1:]
+    return sample + (" ..." if len(text) > 24 else "")

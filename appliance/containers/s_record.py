@@ -102,24 +102,37 @@ def _misplaced(state: _File, kind: str, address: int, data: bytes) -> str:
     if state.ended:
         return "there is more after the terminator record"
     if kind == "0":
-        if state.records:
-            return "the header record (S0) is not the first"
-        return "" if address == 0 else "the header record (S0) must have address 0x0000"
+        return _misplaced_header(state, address)
     if kind in _TERMINATOR:
-        if state.counted is not None:
-            return "there is data after the count record"
-        if not data:
-            return "this data record holds no data"
-        return "" if state.width in ("", kind) else f"S{state.width} and S{kind} data are mixed"
+        return _misplaced_data(state, kind, data)
     if data:
         return f"an S{kind} record holds no data"
     if kind in "56":
-        if state.counted is not None:
-            return "there is a second count record"
-        count = len(state.pieces)
-        return "" if address == count else f"the count says {address} data records, here are {count}"
-    expected = _TERMINATOR.get(state.width)
-    return "" if kind == expected else f"S{kind} does not end a file of S{state.width or '?'} data"
+        return _misplaced_count(state, address)
+    if kind == _TERMINATOR.get(state.width):
+        return ""
+    return f"S{kind} does not end a file of S{state.width or '?'} data"
+
+
+def _misplaced_header(state: _File, address: int) -> str:
+    if state.records:
+        return "the header record (S0) is not the first"
+    return "the header record (S0) must have address 0x0000" if address else ""
+
+
+def _misplaced_data(state: _File, kind: str, data: bytes) -> str:
+    if state.counted is not None:
+        return "there is data after the count record"
+    if not data:
+        return "this data record holds no data"
+    return "" if state.width in ("", kind) else f"S{state.width} and S{kind} data are mixed"
+
+
+def _misplaced_count(state: _File, count: int) -> str:
+    if state.counted is not None:
+        return "there is a second count record"
+    have = len(state.pieces)
+    return "" if count == have else f"the count says {count} data records, here are {have}"
 
 
 def _header_text(data: bytes) -> str:

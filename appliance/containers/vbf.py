@@ -117,7 +117,7 @@ def _ranges(name: str, header: Header, field: str) -> Ranges:
 def _range(name: str, field: str, item: Value) -> tuple[int, int]:
     pair = [number(part) for part in item] if isinstance(item, tuple) else []
     match pair:
-        case [int(address), int(length)] if 0 < length and address + length <= ADDRESS_SPACE:
+        case [int(address), int(length)] if length > 0 and address + length <= ADDRESS_SPACE:
             return address, length
     reason = f"'{field}' is not a list of {{address, length}}: {_text(item)}"
     raise ContainerError(name, 0, reason)

@@ -13,10 +13,29 @@ Value = str | tuple["Value", ...]
 """A word (numbers are words too: signatures keep their leading zeros), a text, or a list."""
 
 KNOWN_FIELDS = frozenset(
-    "description sw_part_number sw_version sw_part_type sw_current_part_number sw_current_version "
-    "network ecu_address frame_format data_format_identifier erase omit call jmp file_checksum "
-    "sw_signature sw_signature_dev public_key_hash verification_block_start "
-    "verification_block_length verification_block_root_hash".split()
+    {
+        "description",
+        "sw_part_number",
+        "sw_version",
+        "sw_part_type",
+        "sw_current_part_number",
+        "sw_current_version",
+        "network",
+        "ecu_address",
+        "frame_format",
+        "data_format_identifier",
+        "erase",
+        "omit",
+        "call",
+        "jmp",
+        "file_checksum",
+        "sw_signature",
+        "sw_signature_dev",
+        "public_key_hash",
+        "verification_block_start",
+        "verification_block_length",
+        "verification_block_root_hash",
+    }
 )
 _ANY_FIELD = "|".join(sorted(KNOWN_FIELDS | {"vbf_version", "header"}))
 _TOKEN = re.compile(
