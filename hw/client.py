@@ -78,7 +78,7 @@ class RemoteError(FieldKitError):
     def __init__(self, error: Error) -> None:
         super().__init__(error.what, error.next_step)
         self.code = error.error  # type: ignore[misc]  # the class's own code is for local errors
-        self.exit_status = error.exit_status  # type: ignore[misc]
+        self.exit_status = error.exit_status  # type: ignore[misc]  # as above
         self.gate = error.gate
         self.nrc = error.nrc
 
@@ -89,7 +89,7 @@ class RemoteRefusal(RefusedError):
     def __init__(self, error: Error) -> None:
         super().__init__(error.gate, error.what, error.next_step)
         self.code = error.error  # type: ignore[misc]  # the class's own code is for local errors
-        self.exit_status = error.exit_status  # type: ignore[misc]
+        self.exit_status = error.exit_status  # type: ignore[misc]  # as above
 
 
 class _Call:

@@ -30,6 +30,7 @@ CUT_WAIT_S = 600.0
 PROGRESS_PERIOD_S = 0.1
 RATE_WINDOW_S = 3.0
 POLL_S = 0.5
+ATTEND_S = 0.05
 TESTER_PRESENT = b"\x3e\x00"
 TESTER_PRESENT_SUPPRESSED = b"\x3e\x80"
 # voltageTooHigh, voltageTooLow: the ECU did nothing and says 'not now' (ISO 14229-1 Annex A).
@@ -46,6 +47,9 @@ class ExecutorLink(Protocol):
 
     def notify(self, payload: bytes) -> None:
         """Send a request whose answer is suppressed."""
+
+    def attend(self, for_s: float) -> None:
+        """Wait, and meanwhile answer what the medium itself asks."""
 
     def close(self) -> None:
         """Give the medium back."""
@@ -241,7 +245,10 @@ class Executor:
                 )
             if state == "HELD" or self._keep_alive_in_cut:
                 self._keep_alive()
-            self._gate.wait_while(state, POLL_S)
+                # Not a sleep: what the medium itself asks (DoIP alive check) is answered meanwhile.
+                self._open_link().attend(ATTEND_S)
+            else:
+                self._gate.wait_while(state, POLL_S)
 
     def _keep_alive(self) -> None:
         if clock.now() - self._kept_alive_at >= self._cursor.plan.timing.s3_s / 2.5:

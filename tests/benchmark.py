@@ -253,6 +253,14 @@ class Witness:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def wait_for_frames(self, count: int, limit_s: float = 30.0) -> None:
+        """Wait until so many frames were seen."""
+        until = time.monotonic() + limit_s
+        while self.frames < count:
+            if time.monotonic() > until:
+                raise TimeoutError
+            time.sleep(0.001)
+
     def close(self) -> None:
         """Leave the bus."""
         self._sock.shutdown(socket.SHUT_RDWR)
@@ -304,7 +312,7 @@ def _sag_trials(kit: Kit, car: Car, watcher: Any, trials: int) -> Iterator[float
     try:
         for _ in range(trials):
             seen = witness.frames
-            wait_until(lambda seen=seen: witness.frames > seen + 40)  # type: ignore[misc]
+            witness.wait_for_frames(seen + 40)
             watcher.events.clear()
             sagged_at = car.do("sag", volts=11.5, for_s=0.08)["at"]
             watcher.wait_for(GateChanged, state="HELD")
@@ -315,15 +323,6 @@ def _sag_trials(kit: Kit, car: Car, watcher: Any, trials: int) -> Iterator[float
         witness.close()
         watcher.client.abort()
         watcher.outcome(120)
-
-
-def wait_until(done: Callable[[], bool], limit_s: float = 30.0) -> None:
-    """Poll until `done`."""
-    until = time.monotonic() + limit_s
-    while not done():
-        if time.monotonic() > until:
-            raise TimeoutError
-        time.sleep(0.001)
 
 
 def _spin() -> subprocess.Popen[bytes]:

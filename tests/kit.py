@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import rfc8785
@@ -64,6 +64,8 @@ from hw.statements import (
     identity_digest,
 )
 
+ObjectKind = Literal["coding", "image", "known_good"]
+Purpose = Literal["erase", "check_memory", "check_dependencies", "other"]
 JOB = "0190a0b0-0000-7000-8000-000000000001"
 ROOT = Path(__file__).resolve().parent.parent
 WINDOW = VoltageWindow(
@@ -314,7 +316,10 @@ class Kit:
 
     def backup(self, **changes: Any) -> BackupCopies:
         """A backup on both media; `changes` are made to its manifest before it is signed."""
-        content = {"coding": b"age coding", "image": b"age image" * 100}
+        content: dict[ObjectKind, bytes] = {
+            "coding": b"age coding",
+            "image": b"age image" * 100,
+        }
         salt = os.urandom(32)
         manifest = BackupManifest(
             format="fieldkit-backup/1",
@@ -325,7 +330,7 @@ class Kit:
             identity_salt=salt.hex(),
             identity_sha256=identity_digest(salt, identity()),
             objects=[
-                BackupObject(kind=kind, sha256=hashlib.sha256(data).hexdigest(), size=len(data))  # type: ignore[arg-type]
+                BackupObject(kind=kind, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
                 for kind, data in content.items()
             ],
             refused=[],
@@ -421,13 +426,13 @@ class Watcher:
         return outcome
 
 
-def _routine(rid: int, option: str, purpose: str) -> Routine:
+def _routine(rid: int, option: str, purpose: Purpose) -> Routine:
     return Routine(
         sub_function=1,
         rid=rid,
         option=option,
         expect="00",
-        purpose=purpose,  # type: ignore[arg-type]
+        purpose=purpose,
         timeout_s=30.0,
     )
 

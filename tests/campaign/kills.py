@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from hw.messages import BackupCopies
 from hw.plan import WritePlan
 from tests.kit import Car, Kit, Watcher, canonical
 
@@ -59,9 +60,11 @@ def one_run(folder: Path, rng: random.Random) -> tuple[str, bool]:
         car.close()
 
 
-def _recover(kit: Kit, watcher: Watcher, plan: WritePlan, payload: bytes, backup: object) -> None:
+def _recover(
+    kit: Kit, watcher: Watcher, plan: WritePlan, payload: bytes, backup: BackupCopies
+) -> None:
     recovery = kit.recovery(plan)
-    evidence = kit.evidence(recovery, backup)  # type: ignore[arg-type]
+    evidence = kit.evidence(recovery, backup)
     report = watcher.client.arm(canonical(recovery), payload, evidence, dry=False)
     if not report.permit:
         time.sleep(0.5)  # The ECU may still be starting.

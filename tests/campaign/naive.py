@@ -38,7 +38,7 @@ def connect(uri: str) -> Iterator[BaseConnection]:
             client_logical_address=parsed.source,
             auto_reconnect_tcp=False,
         )
-        connector = DoIPClientUDSConnector(doip, close_connection=True)  # type: ignore[no-untyped-call]
+        connector = DoIPClientUDSConnector(doip, close_connection=True)  # type: ignore[no-untyped-call]  # nor here
         with connector as connection:
             yield connection
         return
