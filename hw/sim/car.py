@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder: Path = options.folder.resolve()
     registers = RegisterFile(folder / "ina219.registers", create=True)
     battery = Battery(registers)
@@ -94,7 +97,7 @@ async def _run(options: argparse.Namespace) -> None:
     }
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    await _until_stopped(nodes, requests)
+    await _until_stopped(stop, nodes, requests)
     udp.close()
     for server in servers:
         server.close()
@@ -117,11 +120,7 @@ def _links(ecu: EcuDefinition, can_port: int, doip_port: int, *, paced: bool) ->
     return links
 
 
-async def _until_stopped(nodes: list[CanNode], requests: Requests) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def _until_stopped(stop: asyncio.Event, nodes: list[CanNode], requests: Requests) -> None:
     tasks = [asyncio.create_task(node.run()) for node in nodes]
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):

@@ -64,6 +64,8 @@ class Gateway:
         """Routing activation (ISO 13400-2:2019, table 49); returns the response code."""
         if not 0x0E00 <= source <= 0x0EFF:
             return 0x00
+        if connection.source not in (-1, source):
+            return 0x02
         other = self._active.get(source)
         if other is not None and other is not connection:
             if await other.is_alive():
@@ -72,6 +74,10 @@ class Gateway:
         self._active[source] = connection
         connection.source = source
         return 0x10
+
+    def is_awake(self) -> bool:
+        """Does the gateway itself have power, and has nobody put it to sleep?"""
+        return self.awake and self._ecus[GATEWAY_ADDRESS].is_alive()
 
     def ecu_for(self, address: int) -> Ecu | None:
         """The ECU at a logical address."""
@@ -111,7 +117,7 @@ class Connection:
                 self.send(0x0000, b"\x02")
                 return
             body = await self._reader.readexactly(length)
-            if not self._gateway.awake:
+            if not self._gateway.is_awake():
                 continue
             if not await self._take(kind, body):
                 return

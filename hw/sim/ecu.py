@@ -119,6 +119,7 @@ class Ecu:
         self._silent_until = 0.0
         self._heard_at = 0.0
         self._flashing: tuple[Flash, int] | None = None
+        self._powered = True
         self._resets = 0
         self._reset_due = False
         battery.watch(self._on_voltage)
@@ -155,21 +156,26 @@ class Ecu:
         """Carry out a request; `send` is given every answer. Returns the final one, for the log."""
         if not request or not self.is_alive():
             return b""
-        self._lapse()
         async with self._turn:
             if not self.is_alive():
                 return b""
+            # Only now: S3 does not run while the ECU works on a request (ISO 14229-2, 8.3).
+            self._lapse()
             fault = self._fault_for(request[0])
             resets = self._resets
-            if fault is not None and (early := await self._misbehave(fault, request, send)):
-                return early
+            if fault is not None:
+                early = await self._misbehave(fault, request, send)
+                if early is not None:
+                    return early
             answer = await self._with_pending(request, link, send)
             if not answer or resets != self._resets:
                 return b""
             if fault is not None and fault.kind == "late_answer":
                 await asyncio.sleep(fault.seconds)
             self._heard_at = clock.now()
-            if fault is None or fault.kind != "drop_answer":
+            if fault is not None and fault.kind == "drop_answer":
+                answer = b""
+            else:
                 send(answer)
             if self._reset_due:
                 self.reset()
@@ -209,8 +215,8 @@ class Ecu:
                 return fault
         return None
 
-    async def _misbehave(self, fault: Fault, request: bytes, send: Send) -> bytes:
-        """Carry out a fault that comes before the work; what it answered ends the request."""
+    async def _misbehave(self, fault: Fault, request: bytes, send: Send) -> bytes | None:
+        """Carry out a fault that comes before the work; None lets the work go on."""
         codes = {"busy": 0x21, "nrc": fault.nrc, "wrong_counter": 0x73}
         if fault.kind in codes:
             answer = bytes([0x7F, request[0], codes[fault.kind]])
@@ -218,13 +224,13 @@ class Ecu:
             return answer
         if fault.kind == "reset":
             self.reset()
-            return b"\x00"
+            return b""
         if fault.kind == "pending":
             until = clock.now() + fault.seconds
             while clock.now() < until:
                 send(bytes([0x7F, request[0], 0x78]))
                 await asyncio.sleep(min(PENDING_PERIOD_S, fault.seconds))
-        return b""
+        return None
 
     # Power, reset and time --------------------------------------------------------------------
 
@@ -243,6 +249,10 @@ class Ecu:
             flash.corrupt(offset)
             self.reset()
         elif volts < POWER_LOST_V:
+            self._powered = False
+        elif not self._powered:
+            # Power is back: it starts, which takes its time.
+            self._powered = True
             self.reset()
 
     def _lapse(self) -> None:
@@ -534,7 +544,11 @@ class Ecu:
             raise Nrc(0x31)
         self._check_supply()
         self.state.transfer = None
-        for offset in flash.sectors(address, length):
+        try:
+            sectors = flash.sectors(address, length)
+        except FlashError as error:
+            raise Nrc(0x31) from error
+        for offset in sectors:
             flash.erase_sector(offset)
             await self._flash_work(flash, offset, self._timing.erase_s_per_sector)
         return b"\x00"
