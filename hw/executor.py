@@ -10,6 +10,7 @@ before its last frame, a negative answer that says 'not now', a block with the s
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from hw.gate.errors import WriteCut, WriteHeld
 from hw.gate.gate import Gate
 from hw.gate.reads import is_read
 from hw.journal import RunJournal
-from hw.links.base import LinkLost, NegativeResponse, NoAnswer
+from hw.links.base import LinkError, NegativeResponse, NoAnswer
 from hw.messages import EventBody, Outcome, Progress, StepDone, StepStarted
 
 MAX_REPEATS = 3
@@ -35,6 +36,8 @@ TESTER_PRESENT = b"\x3e\x00"
 TESTER_PRESENT_SUPPRESSED = b"\x3e\x80"
 # voltageTooHigh, voltageTooLow: the ECU did nothing and says 'not now' (ISO 14229-1 Annex A).
 VOLTAGE_NRCS = (0x92, 0x93)
+
+log = logging.getLogger("fieldkit.hw")
 
 
 class ExecutorLink(Protocol):
@@ -132,16 +135,12 @@ class Executor:
 
     def run(self) -> Outcome:
         """Walk the plan. Never raises: the outcome says what happened."""
-        failure: FieldKitError | None = None
-        try:
-            self._open_link()
-            self._walk()
-        except FieldKitError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 - a defect must end in the journal, not nowhere
-            failure = AbortedError(f"The kit failed: {error!r}.", RECOVER)
-        not_restored = self._restore()
-        self._close_link()
+        failure = _attempt(self._walk)
+        # Whatever keeps these from being restored is named by what is then not restored.
+        _attempt(lambda: self._restore(failed=failure is not None))
+        if (closing := _attempt(self._close_link)) is not None:
+            log.error("%s", closing)  # The ECU is as it is; the outcome does not depend on it.
+        not_restored = self._cursor.to_restore
         if failure is None and not_restored:
             failure = AbortedError(
                 f"The data is written, but {' and '.join(not_restored)} could not be restored.",
@@ -172,6 +171,7 @@ class Executor:
     # The walk ---------------------------------------------------------------------------------
 
     def _walk(self) -> None:
+        self._open_link()
         while (move := self._cursor.move) is not None:
             self._check_stop()
             self._begin_step(move.step)
@@ -265,11 +265,11 @@ class Executor:
                 self._open_link().request(TESTER_PRESENT)
             except NegativeResponse:
                 return  # It answers: that is what was waited for.
-            except LinkLost:
-                self._close_link()
-                failure = "its link is closed"
             except NoAnswer:
                 failure = "it is silent"
+            except LinkError as error:
+                self._close_link()
+                failure = f"its link is closed ({error.what})"
             else:
                 return
             if clock.now() > until:
@@ -289,17 +289,24 @@ class Executor:
 
     # Ways out ---------------------------------------------------------------------------------
 
-    def _restore(self) -> list[str]:
-        """Undo 0x28 and 0x85 as far as the gate lets; returns the services still not restored."""
-        if self._cursor.to_restore and self._link is not None and self._gate.state == "OPEN":
-            self._cursor.restore()
-            while isinstance(move := self._cursor.move, PlannedRequest):
-                try:
-                    self._cursor.advance(self._link.request(move.payload))
-                except FieldKitError:
-                    # What failed stays in `to_restore` and is named in the outcome.
-                    self._cursor.skip()
-        return self._cursor.to_restore
+    def _restore(self, *, failed: bool) -> None:
+        """Undo 0x28 and 0x85 as far as the gate lets; a sag is sat out here too.
+
+        What could not be undone stays in the cursor's `to_restore`. A write that failed does not
+        wait for a technician to resume it, only for the voltage.
+        """
+        if not self._cursor.to_restore or self._link is None:
+            return
+        if failed and self._gate.state == "CUT":
+            return
+        self._cursor.restore()
+        while isinstance(move := self._cursor.move, PlannedRequest):
+            try:
+                answer = self._send(move)
+            except FieldKitError:
+                self._cursor.skip()
+            else:
+                self._cursor.advance(answer)
 
     def _open_link(self) -> ExecutorLink:
         if self._link is None:
@@ -311,3 +318,15 @@ class Executor:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+
+def _attempt(action: Callable[[], None]) -> FieldKitError | None:
+    """What kept an action from its end; a defect of the kit is told like everything else."""
+    try:
+        action()
+    except FieldKitError as error:
+        return error
+    except Exception as error:  # A defect must end in the outcome, not nowhere.
+        log.exception("a defect ended a write")
+        return AbortedError(f"The kit failed: {error!r}.", RECOVER)
+    return None
