@@ -1,0 +1,106 @@
+"""Whose car it is: customer, vehicle, and the rules of a VIN."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from hw.errors import UsageError
+
+_VIN = re.compile("[A-HJ-NPR-Z0-9]{17}")
+# ISO 3779 leaves position 9 free; FMVSS 115 (49 CFR 565.15) makes it a check digit, in North
+# America and China only.
+_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+_VALUES = {
+    letter: int(digit)
+    for letter, digit in zip("ABCDEFGHJKLMNPRSTUVWXYZ", "12345678123457923456789", strict=True)
+}
+
+
+class Customer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who brought the car."""
+
+    name: str
+    phone: str = ""
+    email: str = ""
+
+
+class Vehicle(Struct, frozen=True, forbid_unknown_fields=True):
+    """The car, as far as it is known. `description` is free text (make, model, year).
+
+    Build it with `vehicle` or `parse_vehicle`, which check the VIN.
+    """
+
+    description: str
+    vin: str = ""
+    plate: str = ""
+    odometer_km: int | None = None
+
+    @property
+    def name(self) -> str:
+        """One line for lists: description, plate and VIN, each once."""
+        parts = (self.description, self.plate, self.vin)
+        return ", ".join(
+            part
+            for index, part in enumerate(parts)
+            if part and not any(part in p for p in parts[:index])
+        )
+
+
+def checked_vin(text: str) -> str:
+    """A VIN in its written form: capital letters, no blanks or dashes (ISO 3779, 5).
+
+    Raises:
+        UsageError: it has not 17 characters, or one that a VIN cannot have (I, O, Q among them).
+    """
+    vin = re.sub(r"[\s-]", "", text).upper()
+    if len(vin) != 17:
+        raise UsageError(
+            f"A VIN has 17 characters, '{text}' has {len(vin)}.", "Read it off the car again."
+        )
+    if not _VIN.fullmatch(vin):
+        wrong = next(letter for letter in vin if not _VIN.fullmatch(letter * 17))
+        raise UsageError(
+            f"A VIN cannot hold '{wrong}': letters but I, O and Q, and digits.",
+            "Read it off the car again; 1 and 0 are easily taken for I and O.",
+        )
+    return vin
+
+
+def check_digit_fits(vin: str) -> bool:
+    """Whether position 9 is the check digit of North America and China (49 CFR 565.15).
+
+    Other makers use that position freely, so a misfit is worth a note and never a refusal.
+    """
+    total = sum(
+        weight * (int(letter) if letter.isdigit() else _VALUES[letter])
+        for weight, letter in zip(_WEIGHTS, vin, strict=True)
+    )
+    return vin[8] == "0123456789X"[total % 11]
+
+
+def vehicle(
+    description: str, vin: str = "", plate: str = "", odometer_km: int | None = None
+) -> Vehicle:
+    """A vehicle with its VIN checked.
+
+    Raises:
+        UsageError: the VIN is not one, or nothing at all is known of the car.
+    """
+    if not any((description.strip(), vin.strip(), plate.strip())):
+        raise UsageError("The vehicle is not named.", "Give its make and model, plate or VIN.")
+    return Vehicle(
+        description.strip(), checked_vin(vin) if vin.strip() else "", plate.strip(), odometer_km
+    )
+
+
+def parse_vehicle(text: str) -> Vehicle:
+    """A vehicle from one line of free text; a word of 17 letters and digits is taken for its VIN.
+
+    Raises:
+        UsageError: as `vehicle`; a word of that length that is no VIN is refused, not kept.
+    """
+    words = [word.strip(",;()") for word in text.split()]
+    vin = next((word for word in words if len(word) == 17 and word.isalnum()), "")
+    return vehicle(text, vin)
