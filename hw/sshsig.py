@@ -177,6 +177,20 @@ def parse_public_line(line: str) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(_raw_key(words[1], "The public key line"))
 
 
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """A key's fingerprint as `ssh-keygen -l` prints it: `SHA256:…`."""
+    return _fingerprint(key.public_bytes_raw())
+
+
+def public_key_of(signature: bytes) -> Ed25519PublicKey:
+    """The key that a signature names. It proves nothing before `verify` accepted the signature.
+
+    Raises:
+        SignatureError: the signature is damaged.
+    """
+    return Ed25519PublicKey.from_public_bytes(_decode(signature)[0])
+
+
 def _parse_signer(line: str, where: str) -> Signer:
     match = _SIGNER_LINE.fullmatch(line.strip())
     if match is None:
