@@ -60,7 +60,8 @@ class _Scanner:
 
     def _open_table(self, number: int, name: str, *, is_array: bool) -> None:
         path = self._resolve(_parts(name), is_array=is_array)
-        self.lines.setdefault(path, number)
+        for end in range(1, len(path) + 1):
+            self.lines.setdefault(path[:end], number)
         self._table = path
 
     def _resolve(self, parts: list[str], *, is_array: bool) -> KeyPath:

@@ -99,10 +99,6 @@ class Security(_Strict, frozen=True, kw_only=True):
     session: SessionName
     """The session in which the ECU grants it."""
 
-    def __post_init__(self) -> None:
-        if self.level % 2 == 0:
-            raise ValueError(f"level 0x{self.level:02X} is even; name the requestSeed sub-function")
-
 
 # What can be read and coded -----------------------------------------------------------------------
 
@@ -535,6 +531,7 @@ class Problem:
 def problems(profile: Profile) -> Iterator[Problem]:
     """Check the rules that need more than one part of the profile, in document order."""
     yield from _duplicate_problems(profile)
+    yield from _security_problems(profile)
     yield from _region_problems(profile)
     yield from _compatibility_problems(profile)
     yield from _sequence_problems(profile)
@@ -557,7 +554,13 @@ def _duplicate_problems(profile: Profile) -> Iterator[Problem]:
             counted[value] += 1
             if counted[value] > 1:
                 yield Problem((table, index, key), "an entry above already has this value")
+
+
+def _security_problems(profile: Profile) -> Iterator[Problem]:
     for index, entry in enumerate(profile.security):
+        if entry.level % 2 == 0:
+            reason = f"level 0x{entry.level:02X} is even; name the requestSeed sub-function"
+            yield Problem(("security", index, "level"), reason)
         yield from _session_problems(profile, ("security", index, "session"), entry.session)
 
 
