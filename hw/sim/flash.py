@@ -17,15 +17,15 @@ class FlashError(Exception):
 class Flash:
     """One region with its content and its valid mark.
 
-    The mark is lost with the first erase or write, and set when a check over all that was touched
-    since finds the right CRC-32.
+    The mark is lost with the first erase or write, and set when every sector touched since lies
+    whole in a range whose check found the right CRC-32.
     """
 
     def __init__(self, region: Region, rng: random.Random) -> None:
         self.region = region
         self.data = bytearray(rng.randbytes(region.size))
         self.valid = True
-        self._touched: tuple[int, int] | None = None
+        self._touched: set[int] = set()
         self._erased = bytearray(region.size)
         self._rng = rng
 
@@ -79,13 +79,15 @@ class Flash:
         """Compare a range with its CRC-32; a match over all that was touched makes it valid."""
         right = zlib.crc32(self.read(address, length)) == crc32
         start = address - self.region.address
-        if right and self._touched is not None:
-            low, high = self._touched
-            if start <= low and high <= start + length:
-                self.valid, self._touched = True, None
+        if right:
+            size = self.region.sector_size
+            self._touched -= {
+                sector for sector in self._touched if start <= sector <= start + length - size
+            }
+            self.valid = not self._touched
         return right
 
     def _touch(self, offset: int, length: int) -> None:
-        low, high = self._touched or (offset, offset + length)
-        self._touched = (min(low, offset), max(high, offset + length))
+        size = self.region.sector_size
+        self._touched |= set(range(offset - offset % size, offset + length, size))
         self.valid = False
