@@ -94,6 +94,13 @@ class BackupVerified(_Body, frozen=True, tag="backup_verified"):
     copies: list[CopyFound]
 
 
+class BackupOpened(_Body, frozen=True, tag="backup_opened"):
+    """A backup was decrypted: what was secret has left the kit, by whom."""
+
+    backup: str
+    technician: str
+
+
 class PlanCompiled(_Body, frozen=True, tag="plan_compiled"):
     """A plan was made. Its document lies in the store under its digest (SHA-256), as does the
     payload file under `payload_sha256`; `container_sha256` is empty where there is no file.
@@ -221,6 +228,7 @@ Body = (
     | Identified
     | BackupMade
     | BackupVerified
+    | BackupOpened
     | PlanCompiled
     | GatesChecked
     | Acknowledged
@@ -276,8 +284,9 @@ def body_of(kind: str, fields: Mapping[str, Any]) -> Body:
         UsageError: there is no such kind, or the fields are not those of the kind; names which.
     """
     try:
-        return msgspec.convert({**fields, "kind": kind}, Body)
+        body: Body = msgspec.convert({**fields, "kind": kind}, Body)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"An event '{kind}' cannot be recorded: {error}.", "Correct the field that it names."
         ) from error
+    return body

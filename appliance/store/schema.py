@@ -1,0 +1,84 @@
+"""The tables, and the steps that bring an older database to them.
+
+A migration that was ever released is never edited: a change is a new one at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peewee import Table
+from playhouse.apsw_ext import APSWDatabase
+
+MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "jobs, events, blobs, settings",
+        (
+            "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, data BLOB NOT NULL)",
+            (
+                "CREATE TABLE events (job TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,"
+                " run TEXT NOT NULL, run_seq INTEGER NOT NULL, hash TEXT NOT NULL,"
+                " document BLOB NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (job, seq))"
+            ),
+            "CREATE INDEX events_by_kind ON events (job, kind, seq)",
+            # hw numbers the events of a run from 1: each is recorded once.
+            "CREATE UNIQUE INDEX events_of_run ON events (run, run_seq) WHERE run_seq > 0",
+            "CREATE INDEX events_by_run ON events (run, kind) WHERE run <> ''",
+            (
+                "CREATE TRIGGER events_never_change BEFORE UPDATE ON events"
+                " BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
+            ),
+            (
+                "CREATE TRIGGER events_never_go BEFORE DELETE ON events"
+                " BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
+            ),
+            (
+                "CREATE TABLE heads (job TEXT PRIMARY KEY, document BLOB NOT NULL,"
+                " signature BLOB NOT NULL) WITHOUT ROWID"
+            ),
+            # Views of the events, made again from them at any time.
+            (
+                "CREATE TABLE jobs (job TEXT PRIMARY KEY, state TEXT NOT NULL, vin TEXT NOT NULL,"
+                " made TEXT NOT NULL, search TEXT NOT NULL, view BLOB NOT NULL) WITHOUT ROWID"
+            ),
+            "CREATE INDEX jobs_by_state ON jobs (state, job)",
+            "CREATE INDEX jobs_by_vin ON jobs (vin, job)",
+            (
+                "CREATE TABLE subjects (kind TEXT NOT NULL, subject TEXT NOT NULL, job TEXT NOT NULL,"
+                " PRIMARY KEY (kind, subject, job)) WITHOUT ROWID"
+            ),
+        ),
+    ),
+)
+"""`(name, statements)`, in order; the version of a database is how many were applied."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables, bound to one open database."""
+
+    settings: Table
+    blobs: Table
+    events: Table
+    heads: Table
+    jobs: Table
+    subjects: Table
+
+    @classmethod
+    def bound(cls, database: APSWDatabase) -> Tables:
+        """Bind every table to a database, without any state shared between databases."""
+
+        def table(name: str, *columns: str) -> Table:
+            return Table(name, columns).bind(database)
+
+        return cls(
+            settings=table("settings", "name", "value"),
+            blobs=table("blobs", "sha256", "data"),
+            events=table(
+                "events", "job", "seq", "kind", "run", "run_seq", "hash", "document", "signature"
+            ),
+            heads=table("heads", "job", "document", "signature"),
+            jobs=table("jobs", "job", "state", "vin", "made", "search", "view"),
+            subjects=table("subjects", "kind", "subject", "job"),
+        )
