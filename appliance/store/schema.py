@@ -6,6 +6,7 @@ A migration that was ever released is never edited: a change is a new one at the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from peewee import Table
 from playhouse.apsw_ext import APSWDatabase
@@ -45,8 +46,8 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX jobs_by_state ON jobs (state, job)",
             "CREATE INDEX jobs_by_vin ON jobs (vin, job)",
             (
-                "CREATE TABLE subjects (kind TEXT NOT NULL, subject TEXT NOT NULL, job TEXT NOT NULL,"
-                " PRIMARY KEY (kind, subject, job)) WITHOUT ROWID"
+                "CREATE TABLE subjects (kind TEXT NOT NULL, subject TEXT NOT NULL,"
+                " job TEXT NOT NULL, PRIMARY KEY (kind, subject, job)) WITHOUT ROWID"
             ),
         ),
     ),
@@ -56,29 +57,32 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables, bound to one open database."""
+    """The tables, bound to one open database.
 
-    settings: Table
-    blobs: Table
-    events: Table
-    heads: Table
-    jobs: Table
-    subjects: Table
+    They are `peewee.Table`s whose columns are attributes made at run time, which no static type
+    can name; hence `Any`.
+    """
+
+    settings: Any
+    blobs: Any
+    events: Any
+    heads: Any
+    jobs: Any
+    subjects: Any
 
     @classmethod
     def bound(cls, database: APSWDatabase) -> Tables:
         """Bind every table to a database, without any state shared between databases."""
-
-        def table(name: str, *columns: str) -> Table:
-            return Table(name, columns).bind(database)
-
         return cls(
-            settings=table("settings", "name", "value"),
-            blobs=table("blobs", "sha256", "data"),
-            events=table(
-                "events", "job", "seq", "kind", "run", "run_seq", "hash", "document", "signature"
-            ),
-            heads=table("heads", "job", "document", "signature"),
-            jobs=table("jobs", "job", "state", "vin", "made", "search", "view"),
-            subjects=table("subjects", "kind", "subject", "job"),
+            **{name: Table(name, columns).bind(database) for name, columns in _COLUMNS.items()}
         )
+
+
+_COLUMNS = {
+    "settings": ("name", "value"),
+    "blobs": ("sha256", "data"),
+    "events": ("job", "seq", "kind", "run", "run_seq", "hash", "document", "signature"),
+    "heads": ("job", "document", "signature"),
+    "jobs": ("job", "state", "vin", "made", "search", "view"),
+    "subjects": ("kind", "subject", "job"),
+}

@@ -114,7 +114,7 @@ class Store:
             UsageError: nothing is kept under that name.
             StoreDamaged: they are not what was kept.
         """
-        rows = self.run(lambda t: list(t.blobs.select().where(t.blobs.c.sha256 == sha256)))
+        rows = self.run(lambda t: list(t.blobs.select().where(t.blobs.sha256 == sha256)))
         if not rows:
             raise UsageError(
                 f"Nothing is kept under {sha256}.", "Make the plan or read the file again."
@@ -126,13 +126,13 @@ class Store:
 
     def has_blob(self, sha256: str) -> bool:
         """Whether something is kept under that name."""
-        return self.run(lambda t: bool(t.blobs.select().where(t.blobs.c.sha256 == sha256).count()))
+        return self.run(lambda t: bool(t.blobs.select().where(t.blobs.sha256 == sha256).count()))
 
     # Settings ---------------------------------------------------------------------------------
 
     def setting(self, name: str) -> str | None:
         """A setting, None where it was never set."""
-        rows = self.run(lambda t: list(t.settings.select().where(t.settings.c.name == name)))
+        rows = self.run(lambda t: list(t.settings.select().where(t.settings.name == name)))
         return str(rows[0]["value"]) if rows else None
 
     def set_setting(self, name: str, value: str) -> None:
