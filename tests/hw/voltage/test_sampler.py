@@ -204,7 +204,7 @@ def test_before_the_first_sample_there_is_no_voltage(path: Path, seen: Seen) -> 
 
 
 class Script:
-    """A sensor that gives what a test wrote down, then ends the sampler's work."""
+    """A sensor that gives what a test wrote down, then says so and waits until it is released."""
 
     def __init__(self, readings: Iterable[Reading | SensorFault], configured: bool = True) -> None:
         self._readings = iter(readings)
@@ -212,6 +212,7 @@ class Script:
         self.opened = 0
         self.closed = 0
         self.done = threading.Event()
+        self.released = threading.Event()
 
     def connect(self) -> Script:
         self.opened += 1
@@ -230,6 +231,7 @@ class Script:
         reading = next(self._readings, None)
         if reading is None:
             self.done.set()
+            assert self.released.wait(LIMIT_S)
             return Reading(0.0, fresh=False)
         if isinstance(reading, SensorFault):
             raise reading
@@ -242,9 +244,10 @@ def play(script: Script) -> list[Sample]:
     sampler = Sampler(script.connect, samples.append, 4000)
     sampler.start()
     assert script.done.wait(LIMIT_S)
-    count = len(samples)
+    played = list(samples)
+    script.released.set()
     sampler.stop()
-    return samples[:count]
+    return played
 
 
 def fresh(*volts: float) -> list[Reading]:
@@ -314,6 +317,7 @@ def test_the_ring_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = Sampler(script.connect, samples.append, 4000)
     sampler.start()
     assert script.done.wait(LIMIT_S)
-    sampler.stop()
     assert sampler.history(0.0) == samples[100 - 36 : 100]
     assert sampler.latest() == samples[99]
+    script.released.set()
+    sampler.stop()
