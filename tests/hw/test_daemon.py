@@ -309,7 +309,7 @@ def test_a_memory_image_is_read_after_unlocking(
         address_width=4,
         length_width=4,
         block_length=0x400,
-        method=method,  # type: ignore[arg-type]
+        method=method,  # type: ignore[arg-type]  # one of two words
         timing=TIMING,
     )
     assert client.read_memory(asked) == car.memory(0x00F00000, 0x1000)

@@ -106,7 +106,7 @@ def region(**changes: object) -> ReadMemory:
         "method": "read_memory_by_address",
         "timing": TIMING,
     }
-    return ReadMemory(**{**values, **changes})  # type: ignore[arg-type]
+    return ReadMemory(**{**values, **changes})  # type: ignore[arg-type]  # wrong on purpose
 
 
 def never() -> bool:
