@@ -41,6 +41,7 @@ from hw.messages import (
     RunInfo,
     Voltage,
     VoltageTrace,
+    encode,
 )
 from hw.plan import IdentityValue, WritePlan, decode_plan, digest_of
 from hw.seedkey import key_for
@@ -52,7 +53,8 @@ SLOWEST_RATE = 1000.0
 """Bytes/s. A running permit expires after `WRITE_BASE_S` and the payload at this rate."""
 VOLTAGE_PERIOD_S = 0.1
 RUN_LOG_EVENTS = 64
-RUN_LOG_BYTES = 48000
+REPLY_BYTES = 48000
+"""What a reply carries; a packet takes `MAX_PACKET`."""
 
 
 @dataclass
@@ -82,7 +84,8 @@ class _Run:
     permit: Permit
     journal: RunJournal
     executor: Executor
-    thread: threading.Thread
+    opened_at: float
+    thread: threading.Thread = field(init=False)
 
 
 class WriteService:
@@ -112,6 +115,9 @@ class WriteService:
         self._lock = threading.RLock()
         self._permit: Permit | None = None
         self._run: _Run | None = None
+        # The run that the recorder writes to: from the gate's opening to just before the outcome.
+        self._recorded: _Run | None = None
+        self._recording = threading.RLock()
         self._used: set[str] = set()
         self._changes: queue.SimpleQueue[GateChange | _Flush] = queue.SimpleQueue()
         gate.on_change = self._changes.put
@@ -174,8 +180,8 @@ class WriteService:
         with self._lock:
             self._refuse_while_running()
             held = self._permit
-            if held is None or not secrets.compare_digest(held.number, permit):
-                raise _no_permit("The permit is unknown or was used before.")
+            if held is None or not secrets.compare_digest(held.number.encode(), permit.encode()):
+                raise _no_permit("The permit is unknown, void or was used before.")
             self._permit = None
             try:
                 if clock.now() > held.expires_at:
@@ -184,13 +190,16 @@ class WriteService:
                 self._checker.check_voltage(
                     window.start_min_v, window.start_max_v, window.settle_s, window.stale_s
                 )
-                self._gate.open(_write_expiry(held.case.plan), resume=False)
-                self._used.add(held.acknowledgment)
-                self._run = self._begin(held)
+                with self._recording:
+                    opened_at = clock.now()
+                    self._gate.open(_write_expiry(held.case.plan), resume=False)
+                    self._used.add(held.acknowledgment)
+                    self._run = self._recorded = self._begin(held, opened_at)
+                self._run.thread.start()
             except BaseException:
                 self._gate.close("The write did not start.")
+                self._forget_run()
                 raise
-            self._run.thread.start()
 
     def resume(self, acknowledgment: Acknowledgment) -> None:
         """Resume the run under way after CUT.
@@ -198,6 +207,7 @@ class WriteService:
         Raises:
             RefusedError: nothing is cut, the voltage is not back, or the acknowledgment is not
                 a new one for this plan.
+            UnavailableError: the journal cannot be written; the write stays cut.
         """
         with self._lock:
             run = self._run
@@ -211,6 +221,7 @@ class WriteService:
                 window.resume_v, window.over_v, window.resume_after_s, window.stale_s
             )
             self._used.add(facts["digest"])
+            run.journal.resumed(facts["digest"])
             self._gate.open(_write_expiry(case.plan), resume=True)
 
     def abort(self) -> None:
@@ -223,8 +234,15 @@ class WriteService:
                 self._gate.close("The permit was given back.")
 
     def journal(self) -> list[RunInfo]:
-        """All runs, unfinished ones first."""
-        return self._journal.runs(self.active_run)
+        """Runs, unfinished ones first, each group newest first; as many as fit a packet."""
+        chosen: list[RunInfo] = []
+        size = 0
+        for info in self._journal.runs(self.active_run):
+            size += len(encode(info))
+            if size > REPLY_BYTES:
+                break
+            chosen.append(info)
+        return chosen
 
     def run_log(self, run: str, after: int) -> list[tuple[int, EventBody]]:
         """Events of a run with a sequence number above `after`; as many as fit a packet."""
@@ -234,7 +252,7 @@ class WriteService:
         size = 0
         for entry in events[:RUN_LOG_EVENTS]:
             size += 256 + 20 * _samples_in(entry.body)
-            if chosen and size > RUN_LOG_BYTES:
+            if chosen and size > REPLY_BYTES:
                 break
             chosen.append((entry.seq, entry.body))
         return chosen
@@ -251,7 +269,7 @@ class WriteService:
 
     # A run ------------------------------------------------------------------------------------
 
-    def _begin(self, permit: Permit) -> _Run:
+    def _begin(self, permit: Permit, opened_at: float) -> _Run:
         plan, number = permit.case.plan, permit.number
         journal = self._journal.begin(
             RunHeader(
@@ -275,33 +293,48 @@ class WriteService:
             lambda body: self._emit(journal, number, body),
             keep_alive_in_cut=self._config.outputs.wiring != "standby",
         )
-        thread = threading.Thread(target=self._execute, name="executor", daemon=False)
-        return _Run(number, permit, journal, executor, thread)
+        run = _Run(number, permit, journal, executor, opened_at)
+        run.thread = threading.Thread(
+            target=self._execute, args=(run,), name="executor", daemon=False
+        )
+        return run
 
-    def _execute(self) -> None:
-        run = self._run
-        if run is None:
-            return
+    def _execute(self, run: _Run) -> None:
         outcome = run.executor.run()
-        self._gate.close(outcome.what)
+        try:
+            self._gate.close(outcome.what)
+        finally:
+            # Also where the line could not be driven; that error follows.
+            event = self._log_outcome(run, outcome)
+            with self._lock:
+                self._forget_run()
+            # Last, because who hears of it may arm the next plan at once.
+            self._publish(event)
+
+    def _log_outcome(self, run: _Run, outcome: Outcome) -> Event:
         # The gate's last changes are logged before the outcome, which is the last event of a run.
         flush = _Flush()
         self._changes.put(flush)
         flush.done.wait(timeout=5)
+        with self._recording:
+            self._recorded = None
         try:
             seq = run.journal.log(outcome, durable=True)
-            self._publish(Event(run=run.number, seq=seq, body=outcome))
         except FieldKitError as error:
             # Without a durable outcome the run stays unfinished, which is what a client is told.
-            self._publish(Event(run=run.number, seq=0, body=_unrecorded(outcome, error)))
-        finally:
-            with self._lock:
-                self._run = None
+            return Event(run=run.number, seq=0, body=_unrecorded(outcome, error))
+        return Event(run=run.number, seq=seq, body=outcome)
+
+    def _forget_run(self) -> None:
+        with self._recording:
+            run, self._run, self._recorded = self._run, None, None
+        if run is not None:
             run.journal.close()
 
     def _emit(self, journal: RunJournal, run: str, body: EventBody) -> None:
-        seq = journal.log(body)
-        self._publish(Event(run=run, seq=seq, body=body))
+        with self._recording:  # Two threads tell: clients hear it in the order of the numbers.
+            seq = journal.log(body)
+            self._publish(Event(run=run, seq=seq, body=body))
 
     # Recorder ---------------------------------------------------------------------------------
 
@@ -318,6 +351,7 @@ class WriteService:
                 at = changed_at.pop(0)
                 self._tell(VoltageTrace(at=at, samples=self._trace(at, at + TRACE_S)))
             self._gate.poll()
+            self._drop_void_permit()
             if now - voltage_at >= VOLTAGE_PERIOD_S and self._run is not None:
                 voltage_at = now
                 self._tell(self._voltage(now))
@@ -326,6 +360,17 @@ class WriteService:
                 if item.stop:
                     return
 
+    def _drop_void_permit(self) -> None:
+        """A permit whose gate was cut before it was used is void: there is nothing to resume."""
+        if not self._lock.acquire(blocking=False):
+            return  # Who holds the lock is arming or starting; there is a next time.
+        try:
+            if self._permit is not None and self._gate.state == "CUT":
+                self._permit = None
+                self._gate.close(f"The permit is void. {self._gate.reason}")
+        finally:
+            self._lock.release()
+
     def _next_change(self) -> GateChange | _Flush:
         try:
             return self._changes.get(timeout=VOLTAGE_PERIOD_S / 2)
@@ -333,16 +378,18 @@ class WriteService:
             return _Flush(flush=False)
 
     def _tell(self, body: EventBody) -> None:
-        run = self._run
-        if run is None:
-            self._publish(Event(run="", seq=0, body=body))
-            return
-        try:
-            self._emit(run.journal, run.number, body)
-        except FieldKitError as error:
-            # A record that cannot be kept ends the write: the gate cuts, the executor sees it.
-            self._gate.cut(error.what)
-            self._publish(Event(run=run.number, seq=0, body=body))
+        # Held while the record is written, so that none comes after the outcome.
+        with self._recording:
+            run = self._recorded
+            if run is None or body.at < run.opened_at:
+                self._publish(Event(run="", seq=0, body=body))
+                return
+            try:
+                self._emit(run.journal, run.number, body)
+            except FieldKitError as error:
+                # A record that cannot be kept ends the write: the gate cuts, the executor sees it.
+                self._gate.cut(error.what)
+                self._publish(Event(run=run.number, seq=0, body=body))
 
     def _voltage(self, now: float) -> Voltage:
         samples = self._sampler.history(now - VOLTAGE_PERIOD_S)

@@ -734,6 +734,18 @@ def test_stop_ends_a_pause(make: Make) -> None:
     assert b"\x3e\x00" not in bench.received
 
 
+def test_stop_ends_the_wait_for_a_silent_ecu(make: Make) -> None:
+    bench = make()
+
+    def stop() -> bytes:
+        bench.executor.stop()
+        raise silent()
+
+    bench.script.append((b"\x3e\x00", stop))
+    assert bench.run().code == "stopped"
+    assert bench.received.count(b"\x3e\x00") == 1
+
+
 # Pauses -------------------------------------------------------------------------------------------
 
 
