@@ -159,6 +159,9 @@ class Store:
         except OperationalError as error:
             raise self._unavailable(error) from error
         except DatabaseError as error:
+            # Its subclasses are mistakes in a statement; the class itself is a page that fails.
+            if type(error) is not DatabaseError:
+                raise
             raise self._damaged(str(error)) from error
 
     def _open(self, key: bytes) -> tuple[APSWDatabase, Tables]:
