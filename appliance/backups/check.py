@@ -394,6 +394,9 @@ def _repair_copy(copy: CopyOnMedium, whole: Mapping[str, bytes]) -> list[str]:
         return sorted(whole)
     wrong = [name for name, data in whole.items() if copy.files.get(name) != data]
     with medium_errors(copy.medium):
+        for name in copy.files:
+            if name.startswith(".") and name.endswith(".tmp"):  # of a repair that lost its power
+                (copy.folder / name).unlink()
         for name in wrong:
             write_durably(copy.folder / name, whole[name], mode=None)
     return wrong
