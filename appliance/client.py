@@ -283,7 +283,13 @@ def _job(job: str, action: str = "") -> str:
     return f"{path}/{action}" if action else path
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _reason(error: BaseException) -> str:
+    """The operating system's own words, which lie below those of the HTTP library."""
+    inner = error.__cause__ or error.__context__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if inner is not None:
+        return _reason(inner)
     return str(error).rstrip(".") or type(error).__name__
 
 

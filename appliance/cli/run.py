@@ -33,18 +33,20 @@ def run_command(arguments: Sequence[str] | None) -> int:
     except FieldKitError as error:
         return _tell(_problem(error), as_json=as_json)
     except typer.TyperException as error:
-        what = error.format_message().strip().rstrip(".")
-        problem = Problem(code="usage", what=f"{what}.", next_step=_HELP, exit_status=EX_USAGE)
+        what = error.format_message().strip()
+        what = what if what.endswith((".", "?")) else f"{what}."
+        problem = Problem(code="usage", what=what, next_step=_HELP, exit_status=EX_USAGE)
         return _tell(problem, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        print("\nInterrupted. A write that runs goes on by itself.", file=sys.stderr)
-        return INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain about it at its end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence
         return _tell(_defect(error), as_json=as_json)
+    if status == INTERRUPTED:  # typer turns Ctrl-C into this status.
+        print("\nInterrupted. A write that runs goes on by itself.", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 

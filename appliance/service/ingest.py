@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hw import clock
 from hw.client import HwClient
 from hw.errors import FieldKitError
-from hw.messages import Event, EventBody, RunInfo
+from hw.messages import Event, EventBody, Outcome, RunInfo
 
 log = logging.getLogger("fieldkit.ingest")
 
@@ -32,6 +33,9 @@ class RunRecord(Protocol):
 
     def append_events(self, job: str, run: str, events: Sequence[Numbered]) -> None:
         """Record events, all or none of them."""
+
+    def has_outcome(self, run: str) -> bool:
+        """Is the end of this run recorded?"""
 
 
 class Ingest:
@@ -110,11 +114,15 @@ class Ingest:
             self._catch_up = False
             for info in self._runs():
                 self._pull(record, info.run)
+                self._end_interrupted(record, info)
         runs = dict.fromkeys(event.run for event in events)
         for run in runs:
             self._bring_run(record, run, [event for event in events if event.run == run])
 
     def _bring_run(self, record: RunRecord, run: str, events: Sequence[Event]) -> None:
+        # hw tells an outcome that it could not write down with the number 0: it comes only once.
+        if lost := [(event.seq, event.body) for event in events if event.seq == 0]:
+            record.append_events(self._job_of(run), run, lost)
         last = record.last_seq(run)
         fresh = [(event.seq, event.body) for event in events if event.seq > last]
         expected = list(range(last + 1, last + 1 + len(fresh)))
@@ -129,6 +137,20 @@ class Ingest:
         while batch := hw.run_log(run, last):
             record.append_events(self._job_of(run), run, batch)
             last = batch[-1][0]
+
+    def _end_interrupted(self, record: RunRecord, info: RunInfo) -> None:
+        """A run that ended with hw itself has no outcome in the journal; the record gets one."""
+        if info.state not in ("interrupted", "damaged") or record.has_outcome(info.run):
+            return
+        outcome = Outcome(
+            at=clock.now(),
+            outcome="aborted_recoverable",
+            code=info.state,
+            what=info.what or "The hardware process stopped in the middle of the write.",
+            next_step=f"Finish it with 'fieldkit job recover {info.job}'.",
+            step=max(info.step, 0),
+        )
+        record.append_events(info.job, info.run, [(0, outcome)])
 
     def _job_of(self, run: str) -> str:
         if run not in self._jobs:

@@ -1,0 +1,512 @@
+"""`Service`: one method for each thing that the API offers.
+
+Threads: the API calls from worker threads; one thread keeps the connection to hw, one brings hw's
+events onto the record. While the kit is locked only `status`, `doctor` and `unlock` work: keys,
+jobs and backups are encrypted until a technician comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from appliance.api import messages as m
+from appliance.identity import Unlocked, sign_profile
+from appliance.identity import unlock as unlock_kit
+from appliance.plans.compiled import CompiledPlan
+from appliance.plans.compiler import compile_coding, compile_flash, compile_restore
+from appliance.plans.values import read_field
+from appliance.profiles.loader import load_profile, parse_profile, signature_path
+from appliance.profiles.schema import Coding, Identification, Profile, text_of
+from appliance.service.backing import BackupDesk
+from appliance.service.book import Book
+from appliance.service.car import DidAnswer, Ecu, identity_of
+from appliance.service.doctor import examine
+from appliance.service.errors import Locked
+from appliance.service.hwlink import HwLink
+from appliance.service.ingest import Ingest
+from appliance.service.plans import kept, plan_view, read_container
+from appliance.service.writing import UNFINISHED, Writer
+from hw.config import load_config
+from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError, UsageError
+from hw.messages import RunInfo, Status
+
+log = logging.getLogger("fieldkit.service")
+
+CAR_TURN_S = 2.0
+"""A command waits so long for another one that talks to the car; then it is told so."""
+HW_GONE_S = 15.0
+"""Followers of a write are told when hw has been away for so long."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What exists only while the kit is unlocked."""
+
+    unlocked: Unlocked
+    book: Book
+
+
+class Service:
+    """See the module. A context manager: leaving it closes everything; a write goes on in hw.
+
+    Args:
+        state: the kit's state folder.
+        run: folder of the sockets.
+    """
+
+    def __init__(self, state: Path, run: Path) -> None:
+        self._state = state
+        self._ingest = Ingest(lambda: self._hw.client())
+        self._hw = HwLink(run / "hw.sock", self._ingest.take, self._ingest.wake)
+        self._lock = threading.RLock()
+        self._car = threading.Lock()
+        self._opened: _Opened | None = None
+
+    def __enter__(self) -> Service:
+        self._ingest.start()
+        self._hw.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._shut()
+        self._ingest.close()
+        self._hw.close()
+
+    # The kit ----------------------------------------------------------------------------------
+
+    def status(self) -> m.KitStatus:
+        """The kit in this moment."""
+        hw, runs = self._hw_status()
+        opened = self._opened
+        who = opened.unlocked.technician if opened is not None else None
+        return m.KitStatus(
+            kit=self._state.name,
+            locked=opened is None,
+            technician=who.name if who is not None else "",
+            role=who.role if who is not None else "",
+            hw=hw if isinstance(hw, Status) else None,
+            hw_problem=_problem(hw) if isinstance(hw, FieldKitError) else None,
+            runs=[run for run in runs if run.state in ("running", *UNFINISHED)],
+            simulated=list(hw.simulated) if isinstance(hw, Status) else [],
+            media_simulated=self._media_simulated(),
+        )
+
+    def doctor(self) -> m.Doctor:
+        """Everything that a write needs."""
+        hw, _ = self._hw_status()
+        checks = examine(self._state, hw, locked=self._opened is None)
+        return m.Doctor(ready=all(check.ok is not False for check in checks), checks=checks)
+
+    def unlock(self, asked: m.Unlock) -> m.Okay:
+        """Open the kit; another technician who had it is replaced.
+
+        Raises:
+            PassphraseError: name and passphrase do not fit together.
+        """
+        unlocked = unlock_kit(self._state, asked.technician, asked.passphrase)
+        with self._lock:
+            self._shut()
+            book = Book.open(unlocked)
+            self._opened = _Opened(unlocked, book)
+            self._ingest.open(book)
+        return m.Okay(what=f"The kit is unlocked by {unlocked.technician.name}.")
+
+    def lock(self) -> m.Okay:
+        """Forget all keys."""
+        self._shut()
+        return m.Okay(what="The kit is locked. A write that runs goes on.")
+
+    def _shut(self) -> None:
+        with self._lock:
+            opened, self._opened = self._opened, None
+            self._ingest.shut()
+            if opened is not None:
+                opened.book.close()
+
+    # Profiles ---------------------------------------------------------------------------------
+
+    def profile_list(self) -> m.Profiles:
+        """Profiles on this kit, the unusable ones with the reason."""
+        names = sorted(path.stem for path in (self._state / "profiles").glob("*.toml"))
+        return m.Profiles(profiles=[self._profile_view(name) for name in names])
+
+    def _profile_view(self, name: str) -> m.ProfileView:
+        try:
+            profile = load_profile(name, self._state).profile
+        except FieldKitError as error:
+            return m.ProfileView(name=name, title="", ecu="", writes=[], problem=error.what)
+        writes = [
+            word
+            for word, sequence in (("flash", profile.flash), ("code", profile.code))
+            if sequence is not None
+        ]
+        return m.ProfileView(name=name, title=profile.title, ecu=profile.ecu, writes=writes)
+
+    def profile_sign(self, asked: m.SignProfile) -> m.ProfileSigned:
+        """Sign a profile with the workshop's key; only a standalone kit holds it.
+
+        Raises:
+            FieldKitError: the profile has a wrong field, or this technician may not sign.
+        """
+        opened = self._open()
+        profile = parse_profile(asked.content, Path(asked.name))
+        name = opened.unlocked.technician.name
+        unlocked = unlock_kit(self._state, name, asked.passphrase)
+        staged = self._state / "profiles" / f".{profile.name}.toml"
+        try:
+            staged.write_bytes(asked.content)
+            signature = sign_profile(unlocked, staged)
+            content = signature.read_bytes()
+            if asked.install:
+                final = self._state / "profiles" / f"{profile.name}.toml"
+                # Signature first: a crash in between leaves a profile that is refused.
+                signature.replace(signature_path(final))
+                staged.replace(final)
+            return m.ProfileSigned(name=profile.name, signature=content, installed=asked.install)
+        finally:
+            staged.unlink(missing_ok=True)
+            signature_path(staged).unlink(missing_ok=True)
+
+    # The car ----------------------------------------------------------------------------------
+
+    def discover(self, link: str) -> m.Discovered:
+        """ECUs that announce themselves."""
+        self._open()
+        with self._turn():
+            found = self._hw.client().discover(link)
+        return m.Discovered(
+            ecus=[
+                m.FoundOnLink(
+                    link=ecu.link,
+                    logical_address=ecu.logical_address,
+                    vin=ecu.vin,
+                    eid=ecu.eid,
+                )
+                for ecu in found
+            ]
+        )
+
+    def identify(self, asked: m.OnLink) -> m.Identity:
+        """Read every identification and coding DID of the profile."""
+        opened = self._open()
+        job = opened.book.find(asked.job) if asked.job else ""
+        loaded = load_profile(asked.profile, self._state)
+        with self._turn():
+            ecu = Ecu(self._hw.client(), loaded, asked.link)
+            identification, coding = ecu.identification(), ecu.coding()
+        profile = loaded.profile
+        values = [
+            *(
+                _shown(entry, answer)
+                for entry, answer in zip(profile.identification, identification)
+            ),
+            *(_shown_coding(entry, answer) for entry, answer in zip(profile.coding, coding)),
+        ]
+        identity = m.Identity(
+            ecu=profile.ecu,
+            title=profile.title,
+            profile=profile.name,
+            link=asked.link,
+            values=values,
+        )
+        if job:
+            opened.book.append_struct(job, "identified", identity)
+        return identity
+
+    def read(self, asked: m.ReadValue) -> m.ReadReply:
+        """Read one DID or one memory region."""
+        self._open()
+        loaded = load_profile(asked.profile, self._state)
+        profile = loaded.profile
+        with self._turn():
+            ecu = Ecu(self._hw.client(), loaded, asked.link)
+            if asked.did is not None:
+                return _read_reply(profile, asked.did, ecu.read_did(asked.did))
+            return _region_reply(profile, ecu, asked.region)
+
+    # Plans ------------------------------------------------------------------------------------
+
+    def plan_flash(self, asked: m.PlanFlash) -> m.PlanView:
+        """Compile a flash."""
+        opened = self._open()
+        job = opened.book.find(asked.job)
+        image = read_container(asked.name, asked.content, asked.manifest)
+        loaded = load_profile(asked.profile, self._state)
+        with self._turn():
+            live = identity_of(Ecu(self._hw.client(), loaded, asked.link).identification())
+        plan = compile_flash(loaded, live, image, asked.link, job)
+        return self._keep(opened, job, plan)
+
+    def plan_code(self, asked: m.PlanCode) -> m.PlanView:
+        """Compile a change of coding."""
+        opened = self._open()
+        job = opened.book.find(asked.job)
+        loaded = load_profile(asked.profile, self._state)
+        with self._turn():
+            ecu = Ecu(self._hw.client(), loaded, asked.link)
+            live, coding = identity_of(ecu.identification()), ecu.coding()
+        current = {answer.did: answer.value for answer in coding if not answer.refused}
+        plan = compile_coding(loaded, live, current, asked.settings, asked.link, job)
+        return self._keep(opened, job, plan)
+
+    def plan_restore(self, asked: m.PlanRestore) -> m.PlanView:
+        """Compile a restore from a backup of this very ECU."""
+        opened = self._open()
+        job = opened.book.find(asked.job)
+        loaded = load_profile(asked.profile, self._state)
+        with self._turn():
+            live = identity_of(Ecu(self._hw.client(), loaded, asked.link).identification())
+        content = self._desk(opened).content_for_restore(asked.backup, loaded, live)
+        plan = compile_restore(
+            loaded,
+            live,
+            asked.link,
+            job,
+            source=asked.backup,
+            coding=content.coding if asked.what in ("coding", "all") else None,
+            memory=content.memory if asked.what in ("image", "all") else None,
+        )
+        return self._keep(opened, job, plan)
+
+    def plan_show(self, document: bytes) -> m.PlanView:
+        """What a plan's file will do."""
+        self._open()
+        return plan_view(document)
+
+    def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
+        opened.book.keep_plan(job, kept(plan))
+        return plan_view(plan.document)
+
+    # Backups ----------------------------------------------------------------------------------
+
+    def backup_make(self, asked: m.BackupMake) -> m.BackupView:
+        """Back up an ECU on both media and put it on the job's record."""
+        opened = self._open()
+        job = opened.book.find(asked.job)
+        loaded = load_profile(asked.profile, self._state)
+        with self._turn():
+            ecu = Ecu(self._hw.client(), loaded, asked.link)
+            view = self._desk(opened).make(job, loaded, ecu, asked)
+        opened.book.append_struct(job, "backup", view)
+        return view
+
+    def backup_list(self) -> m.Backups:
+        """All backups on the two media."""
+        return m.Backups(backups=self._desk(self._open()).all())
+
+    def backup_verify(self, backup: str) -> m.BackupVerified:
+        """Read both copies again; repair one from the other."""
+        opened = self._open()
+        reply = self._desk(opened).verify(backup)
+        for job in opened.book.jobs_of_backup(backup):
+            opened.book.append_struct(job, "backup verified", reply)
+        return reply
+
+    def backup_open(self, backup: str, passphrase: str) -> m.Files:
+        """Decrypt a backup, for a technician who gives their passphrase once more."""
+        opened = self._open()
+        name = opened.unlocked.technician.name
+        unlock_kit(self._state, name, passphrase)
+        files = self._desk(opened).open(backup)
+        for job in opened.book.jobs_of_backup(backup):
+            opened.book.append(job, "backup opened", {"backup": backup, "technician": name})
+        return m.Files(what=f"Backup {backup} is decrypted. Keep these files safe.", files=files)
+
+    def _desk(self, opened: _Opened) -> BackupDesk:
+        return BackupDesk(opened.unlocked, load_config(self._state).media)
+
+    # Jobs -------------------------------------------------------------------------------------
+
+    def job_new(self, asked: m.JobNew) -> m.JobView:
+        """Open a job."""
+        opened = self._open()
+        job = opened.book.new_job(asked.customer, asked.vehicle, asked.complaint)
+        return self._job_view(opened, job)
+
+    def job_list(self) -> m.Jobs:
+        """All jobs, the newest first."""
+        opened = self._open()
+        return m.Jobs(jobs=[self._job_view(opened, job) for job in opened.book.jobs()])
+
+    def job_show(self, job: str) -> m.JobView:
+        """One job."""
+        opened = self._open()
+        return self._job_view(opened, opened.book.find(job))
+
+    def _job_view(self, opened: _Opened, job: str) -> m.JobView:
+        runs = [info for info in self._runs() if info.job == job]
+        return opened.book.view(job, runs)
+
+    def job_verify(self, job: str) -> m.ChainVerified:
+        """Compute the chain again."""
+        opened = self._open()
+        return opened.book.verify(opened.book.find(job))
+
+    def job_export(self, job: str) -> m.Files:
+        """JSON, files and PDF of a job."""
+        opened = self._open()
+        found = opened.book.find(job)
+        return m.Files(what=f"The record of job {found}.", files=opened.book.export(found))
+
+    def events_after(self, job: str, after: int, wait_s: float) -> list[m.JobEvent]:
+        """Events of a job after a number; waits for one up to `wait_s`.
+
+        Raises:
+            UnavailableError: hw has been away for long, so that a write cannot be followed.
+        """
+        book = self._open().book
+        events = book.events(book.find(job), after, wait_s)
+        if not events and wait_s and self._hw.away_s() > HW_GONE_S:
+            raise UnavailableError(
+                "The hardware process is gone and does not come back.",
+                "Start it with 'fieldkit up', then look at 'fieldkit status'.",
+            )
+        return events
+
+    # Writes -----------------------------------------------------------------------------------
+
+    def check_gates(self, job: str, document: bytes) -> m.GateView:
+        """Ask all gates about a plan."""
+        opened = self._open()
+        with self._turn():
+            return self._writer(opened).check(opened.book.find(job), document)
+
+    def run(self, job: str, asked: m.RunPlan) -> m.Started:
+        """Run a plan."""
+        opened = self._open()
+        with self._turn():
+            return self._writer(opened).run(opened.book.find(job), asked)
+
+    def resume(self, job: str, asked: m.Acknowledge) -> m.Started:
+        """Resume the write that was cut."""
+        opened = self._open()
+        return self._writer(opened).resume(opened.book.find(job), asked)
+
+    def abort(self, job: str) -> m.Okay:
+        """End the write at its next safe point."""
+        opened = self._open()
+        self._writer(opened).abort(opened.book.find(job))
+        return m.Okay(what="The write ends at its next safe point; it can then be recovered.")
+
+    def running_plan(self, job: str) -> m.PlanView:
+        """The plan of the write under way."""
+        opened = self._open()
+        info = self._writer(opened).running(opened.book.find(job))
+        return plan_view(opened.book.plan(info.plan_digest).document)
+
+    def recovery(self, job: str, link: str) -> m.RecoveryView:
+        """Compile the plan that finishes the unfinished write."""
+        opened = self._open()
+        found = opened.book.find(job)
+        with self._turn():
+            plan = self._writer(opened).recovery(found, link)
+        view = self._keep(opened, found, plan)
+        return m.RecoveryView(recovers=plan.plan.recovers, plan=view)
+
+    def _writer(self, opened: _Opened) -> Writer:
+        return Writer(opened.unlocked, opened.book, self._hw.client(), self._desk(opened))
+
+    # Helpers ----------------------------------------------------------------------------------
+
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is None:
+            raise Locked
+        return opened
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One command at a time talks to the car."""
+        if not self._car.acquire(timeout=CAR_TURN_S):
+            raise UnavailableError(
+                "Another command is talking to the car.", "Wait until it has ended, then try again."
+            )
+        try:
+            yield
+        finally:
+            self._car.release()
+
+    def _hw_status(self) -> tuple[Status | FieldKitError, list[RunInfo]]:
+        try:
+            hw = self._hw.client()
+            return hw.status(), hw.journal()
+        except FieldKitError as error:
+            return error, []
+
+    def _runs(self) -> list[RunInfo]:
+        return self._hw_status()[1]
+
+    def _media_simulated(self) -> bool:
+        try:
+            return load_config(self._state).media.simulated
+        except BadInputError:
+            return False  # `doctor` tells what is wrong with the configuration.
+
+
+def _problem(error: FieldKitError) -> m.Problem:
+    return m.Problem(
+        code=error.code,
+        what=error.what,
+        next_step=error.next_step,
+        exit_status=error.exit_status,
+        gate=getattr(error, "gate", ""),
+    )
+
+
+# How values are shown -----------------------------------------------------------------------------
+
+
+def _shown(entry: Identification, answer: DidAnswer) -> m.Value:
+    text = "" if answer.refused else text_of(entry.encoding, answer.value)
+    return m.Value(
+        did=entry.did,
+        name=entry.name,
+        label=entry.label,
+        hex=answer.value.hex(),
+        text=text,
+        refused=answer.refused,
+    )
+
+
+def _shown_coding(entry: Coding, answer: DidAnswer) -> m.Value:
+    whole = len(answer.value) == entry.length
+    return m.Value(
+        did=entry.did,
+        name=entry.name,
+        label=entry.label,
+        hex=answer.value.hex(),
+        text=answer.value.hex(),
+        fields={field.name: read_field(field, answer.value) for field in entry.fields if whole},
+        refused=answer.refused,
+    )
+
+
+def _read_reply(profile: Profile, did: int, answer: DidAnswer) -> m.ReadReply:
+    if answer.refused:
+        raise RefusedError("PERMIT", answer.refused, "Read another DID, or see the profile.")
+    entry = profile.identification_by_did(did)
+    text = text_of(entry.encoding if entry is not None else "hex", answer.value)
+    name = entry.label if entry is not None else f"0x{did:04X}"
+    return m.ReadReply(name=name, hex=answer.value.hex(), text=text)
+
+
+def _region_reply(profile: Profile, ecu: Ecu, name: str) -> m.ReadReply:
+    region = next((one for one in profile.memory if one.name == name), None)
+    if region is None:
+        known = ", ".join(one.name for one in profile.memory)
+        raise UsageError(
+            f"The profile {profile.name} has no memory region {name!r}.",
+            f"Name one of: {known}." if known else "Choose a profile with memory regions.",
+        )
+    return ecu.region(region).as_reply()
