@@ -245,7 +245,6 @@ PlainStep = Session | WriteDid | Routine | TransferExit | CheckDid | Reset
 
 def _exchange(index: int, step: PlainStep) -> Moves:
     """The steps of one request whose answer is known beforehand, to the last byte that counts."""
-    request, wanted = b"", b""
     match step:
         case Session():
             request, wanted = bytes([0x10, step.session]), bytes([0x50, step.session])
@@ -259,7 +258,7 @@ def _exchange(index: int, step: PlainStep) -> Moves:
         case CheckDid():
             did = step.did.to_bytes(2, "big")
             request, wanted = b"\x22" + did, b"\x62" + did + bytes.fromhex(step.expect)
-        case Routine():
+        case _:
             head = bytes([step.sub_function]) + step.rid.to_bytes(2, "big")
             request = b"\x31" + head + bytes.fromhex(step.option)
             wanted = b"\x71" + head + bytes.fromhex(step.expect)
