@@ -49,6 +49,10 @@ class KdfParameters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     lanes: Annotated[int, Meta(ge=1, le=8)] = 1
 
 
+KDF = KdfParameters()
+"""What new slots are made with."""
+
+
 class Box(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A secret under ChaCha20-Poly1305."""
 
@@ -119,7 +123,7 @@ def make_slot(
     name: str, role: Role, passphrase: bytes, master_key: bytes, signing_seed: bytes
 ) -> Slot:
     """Wrap the master key and the technician's signing key under their passphrase."""
-    kdf, salt = KdfParameters(), _text(secrets.token_bytes(16))
+    kdf, salt = KDF, _text(secrets.token_bytes(16))
     key = _slot_key(passphrase, kdf, salt)
     box = seal(key, master_key + signing_seed, _slot_purpose(name, role, kdf))
     return Slot(technician=name, role=role, kdf=kdf, salt=salt, box=box)
@@ -141,7 +145,7 @@ def open_slot(slot: Slot, passphrase: bytes) -> tuple[bytes, bytes]:
 
 def waste_a_try(passphrase: bytes) -> None:
     """Take as long as a real slot would, so that time does not tell which names exist."""
-    _slot_key(passphrase, KdfParameters(), _text(bytes(16)))
+    _slot_key(passphrase, KDF, _text(bytes(16)))
 
 
 def secret_purpose(name: str) -> str:

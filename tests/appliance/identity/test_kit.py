@@ -165,14 +165,14 @@ def test_stock_age_encrypts_to_the_list_of_recipients(pristine_kit: Path, tmp_pa
 
 
 CRASH = """
-import functools, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from appliance.identity import seal
 from appliance.age import new_identity
 from appliance.identity import init_kit, unlock
 from hw.errors import UsageError
 # Quick passphrases: this is about files.
-seal.KdfParameters = functools.partial(seal.KdfParameters, memory_kib=8192, passes=1)
+seal.KDF = seal.KdfParameters(memory_kib=8192, passes=1)
 owner = ("maria", "owner", "correct horse battery")
 config = {"voltage": {"sensor": "x"}, "media": {"a": "/a", "b": "/b"}}
 recipients = [new_identity()[1] for _ in range(2)]
