@@ -3,7 +3,16 @@
 from appliance.records.chain import Head, SignedHead, Verified, verify_chain
 from appliance.records.errors import ChainBroken, JobNotThere
 from appliance.records.events import KINDS, Body, Event, body_of
+from appliance.records.export import (
+    ExportDamaged,
+    ExportedJob,
+    export_files,
+    export_job,
+    note_export,
+    verify_export,
+)
 from appliance.records.records import JobFilter, Records
+from appliance.records.report import report_pdf
 from appliance.records.vehicle import (
     Customer,
     Vehicle,
@@ -20,6 +29,8 @@ __all__ = [
     "ChainBroken",
     "Customer",
     "Event",
+    "ExportDamaged",
+    "ExportedJob",
     "Head",
     "JobFilter",
     "JobNotThere",
@@ -32,7 +43,12 @@ __all__ = [
     "body_of",
     "check_digit_fits",
     "checked_vin",
+    "export_files",
+    "export_job",
+    "note_export",
     "parse_vehicle",
+    "report_pdf",
     "vehicle",
     "verify_chain",
+    "verify_export",
 ]
