@@ -341,6 +341,7 @@ class JobView(_Body, frozen=True):
     made: str
     state: str
     what: str
+    next_step: str
     run: str
     """The write that is under way or unfinished, empty for none."""
     plans: list[str]

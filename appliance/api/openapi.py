@@ -15,7 +15,7 @@ _REFERENCE = "#/components/schemas/{name}"
 
 def document() -> dict[str, Any]:
     """The whole document, ready to be encoded as JSON."""
-    kinds = [Problem, *(route.reply for route in ROUTES)]
+    kinds: list[type] = [Problem, *(route.reply for route in ROUTES)]
     kinds += [route.request for route in ROUTES if route.request is not None]
     schemas, components = msgspec.json.schema_components(
         list(dict.fromkeys(kinds)), ref_template=_REFERENCE

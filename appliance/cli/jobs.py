@@ -94,7 +94,7 @@ def _print_job(view: m.JobView, *, as_json: bool) -> None:
             ("vehicle", view.vehicle),
             ("complaint", view.complaint),
             ("made", view.made),
-            ("state", f"{view.state}{': ' + view.what if view.what else ''}"),
+            ("state", f"{view.state}. {view.what} {view.next_step}".strip()),
             *(("plan", plan) for plan in view.plans),
             *(("backup", backup) for backup in view.backups),
             ("record", f"{view.events} events, head {view.head}"),

@@ -33,6 +33,7 @@ from appliance.identity import Unlocked
 from appliance.plans.compiler import writable_regions
 from appliance.profiles.loader import LoadedProfile
 from appliance.profiles.schema import Profile, Region
+from appliance.records.events import BackupMade, StoredObject
 from appliance.service.car import DidAnswer, Ecu, UnreadableEcu
 from appliance.service.plans import memory_folder
 from hw.config import MediaConfig
@@ -150,6 +151,21 @@ class BackupDesk:
             refused=[
                 f"{item.region}: {item.request} -> {item.response}" for item in manifest.refused
             ],
+            folders=list(made.ref.folders),
+            simulated=self.media.simulated,
+        )
+
+    def recorded(self, made: Made) -> BackupMade:
+        """How a backup stands on the job's record."""
+        return BackupMade(
+            backup=made.ref.id,
+            ecu=made.manifest.ecu,
+            manifest_sha256=made.ref.manifest_sha256,
+            objects=[
+                StoredObject(kind=item.kind, sha256=item.sha256, size=item.size)
+                for item in made.manifest.objects
+            ],
+            refused=list(made.manifest.refused),
             folders=list(made.ref.folders),
             simulated=self.media.simulated,
         )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from hw import clock
 from hw.client import HwClient
 from hw.errors import UnavailableError
 from hw.messages import Event
@@ -30,6 +31,7 @@ class HwLink:
         self._on_connected = on_connected
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._seen_at = clock.now()
         self._keeper = threading.Thread(target=self._keep, name="hw-link", daemon=True)
 
     def start(self) -> None:
@@ -50,11 +52,17 @@ class HwLink:
         """
         with self._lock:
             if self._client.connected:
+                self._seen_at = clock.now()
                 return self._client
             self._client.connect()
             self._client.subscribe()
+            self._seen_at = clock.now()
         self._on_connected()
         return self._client
+
+    def away_s(self) -> float:
+        """Seconds since the connection was last seen; it is looked at each second."""
+        return clock.now() - self._seen_at
 
     def _keep(self) -> None:
         while not self._stop.is_set():

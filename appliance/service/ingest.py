@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from appliance.records import JobNotThere
 from hw import clock
 from hw.client import HwClient
 from hw.errors import FieldKitError
@@ -31,8 +32,10 @@ class RunRecord(Protocol):
     def last_seq(self, run: str) -> int:
         """Number of the last event of this run that is recorded, 0 for none."""
 
-    def append_events(self, job: str, run: str, events: Sequence[Numbered]) -> None:
-        """Record events, all or none of them."""
+    def append_events(
+        self, info: RunInfo, simulated: Sequence[str], events: Sequence[Numbered]
+    ) -> None:
+        """Record events of a run, each once; `simulated` names what is not real in it."""
 
     def has_outcome(self, run: str) -> bool:
         """Is the end of this run recorded?"""
@@ -50,7 +53,7 @@ class Ingest:
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._record: RunRecord | None = None
-        self._jobs: dict[str, str] = {}
+        self._known: dict[str, RunInfo] = {}
         self._catch_up = False
         self._stop = False
         self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
@@ -113,30 +116,39 @@ class Ingest:
         if self._catch_up:
             self._catch_up = False
             for info in self._runs():
-                self._pull(record, info.run)
+                self._pull(record, info)
                 self._end_interrupted(record, info)
-        runs = dict.fromkeys(event.run for event in events)
-        for run in runs:
-            self._bring_run(record, run, [event for event in events if event.run == run])
+        for run in dict.fromkeys(event.run for event in events):
+            if (known := self._info(run)) is not None:
+                self._bring_run(record, known, [event for event in events if event.run == run])
 
-    def _bring_run(self, record: RunRecord, run: str, events: Sequence[Event]) -> None:
+    def _bring_run(self, record: RunRecord, info: RunInfo, events: Sequence[Event]) -> None:
         # hw tells an outcome that it could not write down with the number 0: it comes only once.
         if lost := [(event.seq, event.body) for event in events if event.seq == 0]:
-            record.append_events(self._job_of(run), run, lost)
-        last = record.last_seq(run)
+            self._put(record, info, lost)
+        last = record.last_seq(info.run)
         fresh = [(event.seq, event.body) for event in events if event.seq > last]
         expected = list(range(last + 1, last + 1 + len(fresh)))
-        if [seq for seq, _ in fresh] == expected:
-            if fresh:
-                record.append_events(self._job_of(run), run, fresh)
-        else:
-            self._pull(record, run)
+        if [seq for seq, _ in fresh] != expected:
+            self._pull(record, info)
+        elif fresh:
+            self._put(record, info, fresh)
 
-    def _pull(self, record: RunRecord, run: str) -> None:
-        hw, last = self._connect(), record.last_seq(run)
-        while batch := hw.run_log(run, last):
-            record.append_events(self._job_of(run), run, batch)
+    def _pull(self, record: RunRecord, info: RunInfo) -> None:
+        hw, last = self._connect(), record.last_seq(info.run)
+        while batch := hw.run_log(info.run, last):
+            if not self._put(record, info, batch):
+                return
             last = batch[-1][0]
+
+    def _put(self, record: RunRecord, info: RunInfo, events: Sequence[Numbered]) -> bool:
+        """False where the run's job is not on this kit: hw may have served another database."""
+        try:
+            record.append_events(info, self._connect().status().simulated, events)
+        except JobNotThere:
+            log.info("Run %s belongs to job %s, which is not on this kit.", info.run, info.job)
+            return False
+        return True
 
     def _end_interrupted(self, record: RunRecord, info: RunInfo) -> None:
         """A run that ended with hw itself has no outcome in the journal; the record gets one."""
@@ -150,14 +162,14 @@ class Ingest:
             next_step=f"Finish it with 'fieldkit job recover {info.job}'.",
             step=max(info.step, 0),
         )
-        record.append_events(info.job, info.run, [(0, outcome)])
+        self._put(record, info, [(0, outcome)])
 
-    def _job_of(self, run: str) -> str:
-        if run not in self._jobs:
+    def _info(self, run: str) -> RunInfo | None:
+        if run not in self._known:
             self._runs()
-        return self._jobs.get(run, "")
+        return self._known.get(run)
 
     def _runs(self) -> list[RunInfo]:
         runs = self._connect().journal()
-        self._jobs.update((info.run, info.job) for info in runs)
+        self._known.update((info.run, info) for info in runs)
         return runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hw.plan import IdentityValue, WritePlan, decode_plan, digest_of
 class KeptChecks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a compiler found out besides the plan; kept with it for the evidence."""
 
+    payload_sha256: str
     container: str
     container_sha256: str
     checks: list[str]
@@ -50,6 +52,7 @@ def kept(compiled: CompiledPlan) -> KeptPlan:
         document=compiled.document,
         payload=compiled.payload,
         checks=KeptChecks(
+            payload_sha256=hashlib.sha256(compiled.payload).hexdigest(),
             container=compiled.container,
             container_sha256=compiled.container_sha256,
             checks=list(compiled.checks),

@@ -7,6 +7,7 @@ jobs and backups are encrypted until a technician comes.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from appliance.plans.compiler import compile_coding, compile_flash, compile_rest
 from appliance.plans.values import read_field
 from appliance.profiles.loader import load_profile, parse_profile, signature_path
 from appliance.profiles.schema import Coding, Identification, Profile, text_of
+from appliance.records.events import BackupVerified, CopyFound, DidValue, Identified, Note
 from appliance.service.backing import BackupDesk
 from appliance.service.book import Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
@@ -32,6 +34,7 @@ from appliance.service.hwlink import HwLink
 from appliance.service.ingest import Ingest
 from appliance.service.plans import kept, plan_view, read_container
 from appliance.service.writing import UNFINISHED, Writer
+from hw.client import HwClient
 from hw.config import load_config
 from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError, UsageError
 from hw.messages import RunInfo, Status
@@ -62,7 +65,7 @@ class Service:
 
     def __init__(self, state: Path, run: Path) -> None:
         self._state = state
-        self._ingest = Ingest(lambda: self._hw.client())
+        self._ingest = Ingest(self._hw_client)
         self._hw = HwLink(run / "hw.sock", self._ingest.take, self._ingest.wake)
         self._lock = threading.RLock()
         self._car = threading.Lock()
@@ -206,13 +209,10 @@ class Service:
             ecu = Ecu(self._hw.client(), loaded, asked.link)
             identification, coding = ecu.identification(), ecu.coding()
         profile = loaded.profile
-        values = [
-            *(
-                _shown(entry, answer)
-                for entry, answer in zip(profile.identification, identification)
-            ),
-            *(_shown_coding(entry, answer) for entry, answer in zip(profile.coding, coding)),
-        ]
+        pairs = zip(profile.identification, identification, strict=True)
+        values = [_shown(entry, answer) for entry, answer in pairs]
+        coded = zip(profile.coding, coding, strict=True)
+        values += [_shown_coding(entry, answer) for entry, answer in coded]
         identity = m.Identity(
             ecu=profile.ecu,
             title=profile.title,
@@ -221,7 +221,7 @@ class Service:
             values=values,
         )
         if job:
-            opened.book.append_struct(job, "identified", identity)
+            opened.book.append(job, _identified(identity))
         return identity
 
     def read(self, asked: m.ReadValue) -> m.ReadReply:
@@ -246,6 +246,7 @@ class Service:
         with self._turn():
             live = identity_of(Ecu(self._hw.client(), loaded, asked.link).identification())
         plan = compile_flash(loaded, live, image, asked.link, job)
+        opened.book.keep_file(asked.content)
         return self._keep(opened, job, plan)
 
     def plan_code(self, asked: m.PlanCode) -> m.PlanView:
@@ -285,8 +286,9 @@ class Service:
         return plan_view(document)
 
     def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
-        opened.book.keep_plan(job, kept(plan))
-        return plan_view(plan.document)
+        view = plan_view(plan.document)
+        opened.book.keep_plan(job, kept(plan), view.lines)
+        return view
 
     # Backups ----------------------------------------------------------------------------------
 
@@ -297,9 +299,10 @@ class Service:
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
             ecu = Ecu(self._hw.client(), loaded, asked.link)
-            view = self._desk(opened).make(job, loaded, ecu, asked)
-        opened.book.append_struct(job, "backup", view)
-        return view
+            desk = self._desk(opened)
+            made = desk.make(job, loaded, ecu, asked)
+        opened.book.append(job, desk.recorded(made))
+        return desk.view(made)
 
     def backup_list(self) -> m.Backups:
         """All backups on the two media."""
@@ -309,8 +312,10 @@ class Service:
         """Read both copies again; repair one from the other."""
         opened = self._open()
         reply = self._desk(opened).verify(backup)
+        copies = [CopyFound(folder=c.folder, state=c.state, found=c.found) for c in reply.copies]
+        body = BackupVerified(backup=backup, whole=reply.whole, copies=copies)
         for job in opened.book.jobs_of_backup(backup):
-            opened.book.append_struct(job, "backup verified", reply)
+            opened.book.append(job, body)
         return reply
 
     def backup_open(self, backup: str, passphrase: str) -> m.Files:
@@ -320,7 +325,7 @@ class Service:
         unlock_kit(self._state, name, passphrase)
         files = self._desk(opened).open(backup)
         for job in opened.book.jobs_of_backup(backup):
-            opened.book.append(job, "backup opened", {"backup": backup, "technician": name})
+            opened.book.append(job, Note(author=name, text=f"Backup {backup} was decrypted."))
         return m.Files(what=f"Backup {backup} is decrypted. Keep these files safe.", files=files)
 
     def _desk(self, opened: _Opened) -> BackupDesk:
@@ -332,21 +337,17 @@ class Service:
         """Open a job."""
         opened = self._open()
         job = opened.book.new_job(asked.customer, asked.vehicle, asked.complaint)
-        return self._job_view(opened, job)
+        return opened.book.view(job)
 
     def job_list(self) -> m.Jobs:
         """All jobs, the newest first."""
         opened = self._open()
-        return m.Jobs(jobs=[self._job_view(opened, job) for job in opened.book.jobs()])
+        return m.Jobs(jobs=[opened.book.view(job) for job in opened.book.jobs()])
 
     def job_show(self, job: str) -> m.JobView:
         """One job."""
         opened = self._open()
-        return self._job_view(opened, opened.book.find(job))
-
-    def _job_view(self, opened: _Opened, job: str) -> m.JobView:
-        runs = [info for info in self._runs() if info.job == job]
-        return opened.book.view(job, runs)
+        return opened.book.view(opened.book.find(job))
 
     def job_verify(self, job: str) -> m.ChainVerified:
         """Compute the chain again."""
@@ -437,15 +438,15 @@ class Service:
         finally:
             self._car.release()
 
+    def _hw_client(self) -> HwClient:
+        return self._hw.client()
+
     def _hw_status(self) -> tuple[Status | FieldKitError, list[RunInfo]]:
         try:
             hw = self._hw.client()
             return hw.status(), hw.journal()
         except FieldKitError as error:
             return error, []
-
-    def _runs(self) -> list[RunInfo]:
-        return self._hw_status()[1]
 
     def _media_simulated(self) -> bool:
         try:
@@ -492,6 +493,24 @@ def _shown_coding(entry: Coding, answer: DidAnswer) -> m.Value:
     )
 
 
+def _identified(identity: m.Identity) -> Identified:
+    return Identified(
+        ecu=identity.ecu,
+        profile=identity.profile,
+        link=identity.link,
+        values=[
+            DidValue(
+                did=value.did,
+                label=value.label,
+                value=value.hex,
+                text=value.text,
+                refused=value.refused,
+            )
+            for value in identity.values
+        ],
+    )
+
+
 def _read_reply(profile: Profile, did: int, answer: DidAnswer) -> m.ReadReply:
     if answer.refused:
         raise RefusedError("PERMIT", answer.refused, "Read another DID, or see the profile.")
@@ -509,4 +528,12 @@ def _region_reply(profile: Profile, ecu: Ecu, name: str) -> m.ReadReply:
             f"The profile {profile.name} has no memory region {name!r}.",
             f"Name one of: {known}." if known else "Choose a profile with memory regions.",
         )
-    return ecu.region(region).as_reply()
+    answer = ecu.region(region)
+    if answer.response:
+        raise RefusedError(
+            "PERMIT",
+            f"The ECU refuses to give the region {name}: {answer.request} -> {answer.response}.",
+            "A backup records this refusal and takes a known-good file instead.",
+        )
+    digest = hashlib.sha256(answer.data).hexdigest()
+    return m.ReadReply(name=name, hex=answer.data.hex(), text="", sha256=digest)

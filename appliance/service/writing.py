@@ -8,18 +8,24 @@ on the job's record before it is told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import msgspec
 
 from appliance.api.messages import Acknowledge, GateView, RunPlan, Started
-from appliance.identity import Unlocked, sign_acknowledgment, sign_checks
+from appliance.errors import PassphraseError
+from appliance.identity import Unlocked, failed_tries, sign_acknowledgment, sign_checks
 from appliance.identity import unlock as unlock_kit
 from appliance.plans.compiled import CompiledPlan
 from appliance.plans.compiler import compile_recovery
 from appliance.profiles.loader import LoadedProfile, load_profile
+from appliance.records.events import (
+    AbortAsked,
+    Acknowledged,
+    GatesChecked,
+    Refused,
+    Resumed,
+    WrongPassphrase,
+)
+from appliance.service.backing import BackupDesk
 from appliance.service.book import Book
 from appliance.service.car import Ecu
 from appliance.service.plans import KeptPlan
@@ -30,22 +36,11 @@ from hw.messages import (
     BackupCopies,
     Evidence,
     GateReport,
-    GateResult,
     RunInfo,
 )
 from hw.plan import decode_plan, digest_of
 
 UNFINISHED = ("aborted_recoverable", "interrupted", "damaged")
-
-
-class BackupFolders(Protocol):
-    """Finds where the two copies of a backup lie."""
-
-    def folders_of(self, backup: str) -> tuple[str, str]:
-        """Folder of the backup on each medium, whether it is there or not."""
-
-    def by_manifest(self, manifest_sha256: str) -> str:
-        """Id of the backup whose manifest has this digest, empty for none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Writer:
     unlocked: Unlocked
     book: Book
     hw: HwClient
-    backups: BackupFolders
+    backups: BackupDesk
 
     # Run --------------------------------------------------------------------------------------
 
@@ -72,11 +67,11 @@ class Writer:
         Raises:
             FieldKitError: the plan is not this job's, or hw does not answer.
         """
-        with self._recorded(job, "check refused"):
+        with self._recorded(job, "check of the gates"):
             kept = self._plan_of(job, document)
             self._check_preconditions(kept)
             report = self._arm(job, kept, None, dry=True)
-        self.book.append(job, "gates", _told(report.results, kept.digest, dry=True))
+        self.book.append(job, _checked(report, dry=True))
         return GateView(
             plan_digest=kept.digest,
             passed=all(result.passed for result in report.results),
@@ -89,16 +84,16 @@ class Writer:
         Raises:
             FieldKitError: refused before or by a gate; it is on the job's record.
         """
-        with self._recorded(job, "run refused"):
+        with self._recorded(job, "write"):
             kept = self._plan_of(job, asked.plan)
-            technician = self._technician(asked.passphrase)
+            technician = self._technician(job, asked.passphrase)
             _check_risk(kept, asked.risk_digest)
             self._check_preconditions(kept)
             acknowledgment = sign_acknowledgment(technician, kept.digest, asked.risk_digest)
             self._record_acknowledgment(job, kept, acknowledgment)
             report = self._arm(job, kept, acknowledgment, dry=False)
             after = self.book.last(job)
-            self.book.append(job, "gates", _told(report.results, kept.digest, dry=False))
+            self.book.append(job, _checked(report, dry=False))
             if not report.permit:
                 return Started(
                     run="", job=job, plan_digest=kept.digest, after=after, gates=report.results
@@ -124,25 +119,23 @@ class Writer:
         Raises:
             FieldKitError: nothing is cut, or a gate refused.
         """
-        with self._recorded(job, "resume refused"):
+        with self._recorded(job, "resume"):
             info = self.running(job)
             kept = self.book.plan(info.plan_digest)
-            technician = self._technician(asked.passphrase)
+            technician = self._technician(job, asked.passphrase)
             _check_risk(kept, asked.risk_digest)
             acknowledgment = sign_acknowledgment(technician, kept.digest, asked.risk_digest)
             self._record_acknowledgment(job, kept, acknowledgment)
             after = self.book.last(job)
             self.hw.resume(acknowledgment)
-            self.book.append(job, "resumed", {"plan_digest": kept.digest}, run=info.run)
+            self.book.append(job, Resumed(run=info.run, plan_digest=kept.digest))
         return Started(run=info.run, job=job, plan_digest=kept.digest, after=after, gates=[])
 
     def abort(self, job: str) -> None:
         """End the write of this job at its next safe point."""
         info = self.running(job)
+        self.book.append(job, AbortAsked(run=info.run, technician=self.unlocked.technician.name))
         self.hw.abort()
-        self.book.append(
-            job, "abort asked", {"technician": self.unlocked.technician.name}, run=info.run
-        )
 
     def running(self, job: str) -> RunInfo:
         """The run of this job that is under way.
@@ -228,9 +221,15 @@ class Writer:
                     "Identify the ECU and make the plan again.",
                 )
 
-    def _technician(self, passphrase: str) -> Unlocked:
+    def _technician(self, job: str, passphrase: str) -> Unlocked:
         """The technician who has the kit, their passphrase given once more."""
-        return unlock_kit(self.unlocked.state, self.unlocked.technician.name, passphrase)
+        name, state = self.unlocked.technician.name, self.unlocked.state
+        try:
+            return unlock_kit(state, name, passphrase)
+        except PassphraseError:
+            tries = len(failed_tries(state))
+            self.book.append(job, WrongPassphrase(technician=name, tries=tries))
+            raise
 
     def _arm(
         self, job: str, kept: KeptPlan, acknowledgment: Acknowledgment | None, *, dry: bool
@@ -262,34 +261,33 @@ class Writer:
                 for info in self.hw.journal()
                 if info.plan_digest == plan.recovers
             ]
-            backup = self.backups.by_manifest(manifests[0]) if manifests else ""
+            backup = self.book.backup_by_manifest(job, manifests[0]) if manifests else ""
         return BackupCopies(folders=self.backups.folders_of(backup)) if backup else None
 
     # Record -----------------------------------------------------------------------------------
 
-    def _recorded(self, job: str, kind: str) -> _Recorded:
-        return _Recorded(self.book, job, kind)
+    def _recorded(self, job: str, doing: str) -> _Recorded:
+        return _Recorded(self.book, job, doing)
 
     def _record_acknowledgment(
         self, job: str, kept: KeptPlan, acknowledgment: Acknowledgment
     ) -> None:
         self.book.append(
             job,
-            "acknowledged",
-            {
-                "plan_digest": kept.digest,
-                "risk_text": kept.plan.risk.text,
-                "statement": acknowledgment.document.decode(),
-                "signature": acknowledgment.signature.decode(),
-            },
+            Acknowledged(
+                plan_digest=kept.digest,
+                risk_text=kept.plan.risk.text,
+                statement=acknowledgment.document.decode(),
+                signature=acknowledgment.signature.decode(),
+            ),
         )
 
 
 class _Recorded:
     """Puts an error that leaves the block on the job's record, and lets it go on."""
 
-    def __init__(self, book: Book, job: str, kind: str) -> None:
-        self._book, self._job, self._kind = book, job, kind
+    def __init__(self, book: Book, job: str, doing: str) -> None:
+        self._book, self._job, self._doing = book, job, doing
 
     def __enter__(self) -> None:
         return
@@ -298,16 +296,14 @@ class _Recorded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         if isinstance(error, FieldKitError):
-            self._book.append(
-                self._job,
-                self._kind,
-                {
-                    "code": error.code,
-                    "gate": getattr(error, "gate", ""),
-                    "what": error.what,
-                    "next_step": error.next_step,
-                },
+            refused = Refused(
+                doing=self._doing,
+                code=error.code,
+                what=error.what,
+                next_step=error.next_step,
+                gate=getattr(error, "gate", ""),
             )
+            self._book.append(self._job, refused)
 
 
 def _check_risk(kept: KeptPlan, risk_digest: str) -> None:
@@ -319,5 +315,10 @@ def _check_risk(kept: KeptPlan, risk_digest: str) -> None:
         )
 
 
-def _told(results: Sequence[GateResult], digest: str, *, dry: bool) -> dict[str, object]:
-    return {"plan_digest": digest, "dry": dry, "results": msgspec.to_builtins(list(results))}
+def _checked(report: GateReport, *, dry: bool) -> GatesChecked:
+    return GatesChecked(
+        plan_digest=report.plan_digest,
+        dry=dry,
+        permit=bool(report.permit),
+        results=list(report.results),
+    )
