@@ -10,7 +10,7 @@ import pytest
 
 from hw.gate.errors import NotPlanned, WriteCut, WriteHeld
 from hw.voltage.sampler import Sample
-from tests.hw.gate.rig import GOOD_V, NEXT, STEP_S, WINDOW, Rig
+from tests.hw.gate.rig import GOOD_V, NEXT, STEP_S, WINDOW, Rig, window
 
 TINY = 1e-6
 STATES = ("CLOSED", "ARMED", "OPEN", "HELD", "CUT")
@@ -293,6 +293,23 @@ def test_a_sample_that_comes_while_a_frame_is_refused_does_not_let_that_frame_pa
     monkeypatch.setattr(gate, "poll", lambda: None)
     with pytest.raises(WriteCut):
         gate.check_frame()
+
+
+EXACT = window(stale_s=0.0625)
+"""A time that binary fractions hold, so that equal is equal."""
+
+
+def test_a_sample_exactly_as_old_as_allowed_is_young_enough(rig: Rig) -> None:
+    rig.window = EXACT
+    gate = rig.opened()
+    rig.clock.time += EXACT.stale_s
+    gate.check_frame()
+    assert rig.state() == "OPEN"
+    gate.cut("for the test")
+    rig.sample()
+    rig.clock.time += EXACT.stale_s
+    gate.open(rig.clock.time + 3600, resume=True)
+    assert rig.state() == "OPEN"
 
 
 # Line ---------------------------------------------------------------------------------------------
