@@ -116,8 +116,9 @@ def export_files(records: Records, job: str) -> dict[str, bytes]:
     head = records.signed_head(job)
     key = records.kit_key.public_key()
     lines = [event.document for event in verified.events]
+    kept = dict(_kept_files(records, verified))
     files = {
-        "report.pdf": report_pdf(verified.events),
+        "report.pdf": report_pdf(verified.events, _plans(kept)),
         "job.json": _whole(records, verified),
         "events.jsonl": b"".join(line + b"\n" for line in lines),
         "events.sigs": b"".join(event.signature for event in verified.events),
@@ -129,7 +130,7 @@ def export_files(records: Records, job: str) -> dict[str, bytes]:
         "README.txt": README.format(
             job=job, signer=KIT, namespace=NAMESPACE_RECORD, fingerprint=fingerprint(key)
         ).encode(),
-        **dict(_kept_files(records, verified)),
+        **kept,
     }
     sums = "".join(
         f"{hashlib.sha256(content).hexdigest()}  {name}\n"
@@ -205,6 +206,11 @@ def _kept_files(records: Records, verified: Verified) -> Iterator[tuple[str, byt
             yield f"containers/{body.container_sha256[:16]}-{name}", content
         elif body.payload_sha256 and records.store.has_blob(body.payload_sha256):
             yield f"payloads/{body.payload_sha256}.bin", records.store.blob(body.payload_sha256)
+
+
+def _plans(kept: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The kept plans by their digests."""
+    return {PurePosixPath(name).stem: kept[name] for name in kept if name.startswith("plans/")}
 
 
 def _plain_name(name: str) -> str:
