@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import random
 import signal
 import ssl
@@ -31,6 +32,8 @@ from hw.sim.registers import RegisterFile
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the car; returns the exit status."""
     options = _parser().parse_args(arguments)
+    # can-isotp warns of each message that its sender left unfinished, which is what a gate does.
+    logging.getLogger("isotp").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         if options.folder is None:
             temporary = tempfile.TemporaryDirectory(prefix="fieldkit-car-")
