@@ -73,7 +73,7 @@ Answered = (
 
 
 class RemoteError(FieldKitError):
-    """An error that hw reported; `code`, `exit_status`, `gate` and `nrc` are hw's."""
+    """An error that hw reported; `code`, `exit_status`, `gate`, `nrc` and `service` are hw's."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.what, error.next_step)
@@ -81,6 +81,7 @@ class RemoteError(FieldKitError):
         self.exit_status = error.exit_status  # type: ignore[misc]  # as above
         self.gate = error.gate
         self.nrc = error.nrc
+        self.service = error.service
 
 
 class RemoteRefusal(RefusedError):

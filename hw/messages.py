@@ -287,7 +287,7 @@ class Error(_Message, frozen=True, tag="error"):
     """The request was not carried out. `id` is 0 where the request could not be decoded.
 
     `error` is the class code of `hw.errors`; `exit_status` its sysexits code; `gate` names the gate
-    for refusals; `nrc` is set for negative responses, else -1.
+    for refusals; `nrc` and the `service` it answers are set for negative responses, else -1.
     """
 
     id: int
@@ -297,6 +297,7 @@ class Error(_Message, frozen=True, tag="error"):
     exit_status: int
     gate: str = ""
     nrc: int = -1
+    service: int = -1
 
 
 class Answer(_Message, frozen=True, tag="answer"):

@@ -355,6 +355,7 @@ def error_message(number: int, error: FieldKitError) -> Error:
         exit_status=error.exit_status,
         gate=str(getattr(error, "gate", "")),
         nrc=int(getattr(error, "nrc", -1)),
+        service=int(getattr(error, "service", -1)),
     )
 
 

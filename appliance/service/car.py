@@ -118,17 +118,18 @@ class Ecu:
             method="request_upload" if method == "request_upload" else "read_memory_by_address",
             timing=self._profile.timing,
         )
-        try:
-            with self._session(region.read.session):
-                if region.read.unlock != "none" and not known_refused:
-                    self._unlock(region.read.unlock)
+        with self._session(region.read.session):
+            if region.read.unlock != "none" and not known_refused:
+                self._unlock(region.read.unlock)
+            try:
                 return RegionAnswer(region.name, data=self._hw.read_memory(request))
-        except RemoteError as error:
-            if error.nrc < 0:
-                raise
-            asked = _memory_request(request)
-            answered = bytes([NEGATIVE, asked[0], error.nrc])
-            return RegionAnswer(region.name, request=asked.hex(), response=answered.hex())
+            except RemoteError as error:
+                asked = _memory_request(request)
+                # Only the first request's own refusal says that this memory is not read out.
+                if error.nrc < 0 or error.service != asked[0]:
+                    raise
+                answered = bytes([NEGATIVE, error.service, error.nrc])
+                return RegionAnswer(region.name, request=asked.hex(), response=answered.hex())
 
     def _unlock(self, purpose: Purpose) -> None:
         entry = self._profile.security_for(purpose)
