@@ -83,7 +83,7 @@ def test_a_cut_needs_a_new_acknowledgment(car: Car, kit: Kit) -> None:
         assert evidence.acknowledgment is not None
         with pytest.raises(Exception, match="used before"):
             watcher.client.resume(evidence.acknowledgment)
-        while watcher.client.status().volts < 12.5:
+        while (watcher.client.status().volts or 0.0) < 12.5:
             time.sleep(0.05)
         watcher.client.resume(kit.acknowledge(plan))
         outcome = watcher.outcome()
