@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -365,6 +366,9 @@ def test_memory_comes_in_a_file(hw: Hw, client: HwClient) -> None:
     hw.reply = reply
     before = open_files()
     assert client.read_memory(ASKED) == b"abc"
+    until = time.monotonic() + 10
+    while open_files() != before and time.monotonic() < until:
+        time.sleep(0.01)  # hw's thread closes its own copy after it has sent it.
     assert open_files() == before
 
 
