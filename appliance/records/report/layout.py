@@ -40,6 +40,7 @@ _PAD = 5
 
 BODY = ParagraphStyle("body", fontName=REGULAR, fontSize=8.2, leading=11, textColor=INK)
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=6.8, leading=9, textColor=FAINT)
+NOTE = ParagraphStyle("note", parent=SMALL, spaceBefore=3)
 STRONG = ParagraphStyle("strong", parent=BODY, fontName=BOLD)
 CODE = ParagraphStyle("code", parent=BODY, fontName=FIXED, fontSize=7.4, leading=10)
 HEAD = ParagraphStyle(
@@ -202,7 +203,7 @@ class PageCanvas(Canvas):  # type: ignore[misc]  # reportlab has no types, so Ca
         self.setFillColor(FAINT)
         self.drawString(MARGIN, base, self.foot_left)
         self.setFillColor(WARN)
-        self.drawCentredString(A4[0] / 2, base, self.foot_middle)
+        self.drawRightString(A4[0] - MARGIN - 22 * mm, base, self.foot_middle)
         self.setFillColor(FAINT)
         self.drawRightString(A4[0] - MARGIN, base, f"page {self._pageNumber} of {pages}")
 

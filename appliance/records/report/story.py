@@ -104,7 +104,7 @@ def _heading(chain: Sequence[e.Event], simulated: Sequence[str]) -> Iterable[Flo
     yield look.side_by_side(left, right, 78 * mm)
     yield Spacer(1, 7)
     if simulated:
-        words = f"{', '.join(simulated)}. This is not the record of a real car."
+        words = f"Simulated here: {', '.join(simulated)}. This is not the record of a real car."
         yield look.banner("SIMULATED", [words], look.WARN)
         yield Spacer(1, 4)
     yield _outcome(chain)
@@ -151,7 +151,7 @@ def _car(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     texts = [customer.name, vehicle.description, vehicle.plate, created.complaint]
     if not all(look.is_exact(text) for text in texts):
         note = "Letters that this report cannot set are replaced; job.json has the exact text."
-        yield look.paragraph(note, look.SMALL)
+        yield look.paragraph(note, look.NOTE)
 
 
 def _vin(vin: str) -> str:
@@ -182,7 +182,7 @@ def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         rows.append([code, label, look.paragraph(was), look.paragraph(now, style)])
     yield look.grid(rows, (17, 53, 52, 52))
     if after is None:
-        yield look.paragraph("The ECU was not identified after a write.", look.SMALL)
+        yield look.paragraph("The ECU was not identified after a write.", look.NOTE)
 
 
 def _plans(chain: Sequence[e.Event]) -> Iterable[Flowable]:
@@ -223,7 +223,7 @@ def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     if not final:
         return
     yield look.paragraph("The four gates", look.HEAD)
-    rows: list[list[look.Cell]] = [["gate", "", "what it said and looked at", "when"]]
+    rows: list[list[look.Cell]] = [["gate", "", "what it said and looked at", "at (UTC)"]]
     for event, body in final:
         for result in body.results:
             facts = ", ".join(f"{key}: {value}" for key, value in sorted(result.facts.items()))
@@ -231,14 +231,19 @@ def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
             said += [look.paragraph(result.next_step)] if not result.passed else []
             said += [look.paragraph(facts, look.SMALL)] if facts else []
             rows.append(
-                [result.gate, _verdict(passed=result.passed), look.stack(said), _when(event.at)]
+                [
+                    result.gate,
+                    _verdict(passed=result.passed),
+                    look.stack(said),
+                    event.at.wall[11:19],
+                ]
             )
-    yield look.grid(rows, (45, 18, 79, 32))
+    yield look.grid(rows, (45, 19, 90, 20))
     if all(body.dry for _, body in final):
-        yield look.paragraph("A dry run: no permit was asked for.", look.SMALL)
+        yield look.paragraph("A dry run: no permit was asked for.", look.NOTE)
     for given in _bodies(chain, e.Acknowledged):
         words = f"Acknowledged for plan {given.plan_digest}; the signed statement is in the record."
-        yield look.paragraph(words, look.SMALL)
+        yield look.paragraph(words, look.NOTE)
 
 
 def _verdict(*, passed: bool) -> look.Cell:
@@ -308,7 +313,7 @@ def _backups(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         yield KeepTogether([head, look.facts(rows)])
     if any(_bodies(chain, e.BackupMade)):
         yield look.paragraph(
-            "Hashes of a backup's parts are those of the encrypted files.", look.SMALL
+            "Hashes of a backup's parts are those of the encrypted files.", look.NOTE
         )
 
 
@@ -325,7 +330,7 @@ def _timeline(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         yield look.paragraph(
             "The kit's clock was not synchronised for some entries: their times may be wrong, "
             "their order is not.",
-            look.SMALL,
+            look.NOTE,
         )
 
 
@@ -425,7 +430,7 @@ def _last_refusal(chain: Sequence[e.Event]) -> tuple[str, str] | None:
 def _simulated(chain: Sequence[e.Event]) -> list[str]:
     named = [name for body in _bodies(chain, e.WriteStarted) for name in body.simulated]
     if any(body.simulated for body in _bodies(chain, e.BackupMade)):
-        named.append("SIMULATED MEDIA (both copies may lie on one filesystem)")
+        named.append("the media (both copies may lie on one filesystem)")
     return list(dict.fromkeys(named))
 
 
@@ -448,5 +453,5 @@ def _shown(value: e.DidValue | None) -> str:
 
 
 def _when(at: Moment) -> str:
-    quality = "" if at.wall_quality == "synchronised" else "?"
-    return f"{at.wall[:19].replace('T', ' ')} UTC{quality}"
+    unsure = "" if at.wall_quality == "synchronised" else " (clock not synchronised)"
+    return f"{at.wall[:19].replace('T', ' ')} UTC{unsure}"
