@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+import apsw
 from peewee import DatabaseError, OperationalError, PeeweeException
 from playhouse.apsw_ext import APSWDatabase
 
@@ -34,6 +35,18 @@ CALL_LIMIT_S = 120.0
 _BUSY_S = 2.0
 _PLAIN_HEADER = b"SQLite format 3\x00"
 _SEE_MEDIUM = "Check that the card has room and is not read-only, then try again."
+
+# peewee translates apsw's errors where it runs a statement, not where rows are fetched.
+_UNAVAILABLE = (
+    OperationalError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.IOError,
+    apsw.FullError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+)
+_DAMAGED = (DatabaseError, apsw.CorruptError, apsw.NotADBError)
 
 _Result = TypeVar("_Result")
 
@@ -80,7 +93,7 @@ class Store:
             return
         self._closed = True
         try:
-            self._wait(self._thread.submit(self._database.close))
+            self._wait(self._thread.submit(_close_quietly, self._database))
         finally:
             self._thread.shutdown(wait=True)
 
@@ -156,11 +169,11 @@ class Store:
         try:
             with self._database.atomic("IMMEDIATE"):
                 return work(self._tables)
-        except OperationalError as error:
+        except _UNAVAILABLE as error:
             raise self._unavailable(error) from error
-        except DatabaseError as error:
-            # Its subclasses are mistakes in a statement; the class itself is a page that fails.
-            if type(error) is not DatabaseError:
+        except _DAMAGED as error:
+            # The subclasses of peewee's are mistakes in a statement, not pages that fail.
+            if isinstance(error, DatabaseError) and type(error) is not DatabaseError:
                 raise
             raise self._damaged(str(error)) from error
 
@@ -186,10 +199,10 @@ class Store:
             self._check_content(database)
             _migrate(database)
             return database, Tables.bound(database)
-        except OperationalError as error:
+        except _UNAVAILABLE as error:
             _close_quietly(database)
             raise self._unavailable(error) from error
-        except DatabaseError as error:
+        except _DAMAGED as error:
             _close_quietly(database)
             raise self._not_ours(error) from error
         except BaseException:
@@ -223,7 +236,7 @@ class Store:
                 "understand.",
             )
 
-    def _unavailable(self, error: PeeweeException) -> StoreUnavailable:
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
         if "locked" in str(error):
             return StoreUnavailable(
                 f"Another process has the kit's database {self._path} open.",
@@ -234,7 +247,7 @@ class Store:
     def _damaged(self, reason: str) -> StoreDamaged:
         return StoreDamaged(f"The kit's database {self._path} is damaged: {reason}.", KEEP_IT)
 
-    def _not_ours(self, error: PeeweeException) -> StoreDamaged:
+    def _not_ours(self, error: Exception) -> StoreDamaged:
         # A wrong key and a damaged first page look alike: both fail authentication.
         return StoreDamaged(
             f"The kit's database {self._path} cannot be read with this kit's key: it belongs to "
@@ -269,6 +282,6 @@ def _migrate(database: APSWDatabase) -> None:
 
 
 def _close_quietly(database: APSWDatabase) -> None:
-    """Close after a failure that is already being told; closing may fail for the same reason."""
-    with suppress(PeeweeException):
+    """Close. It may fail for a reason that was told before; what was committed is on the disk."""
+    with suppress(PeeweeException, apsw.Error):
         database.close()
