@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import sys
+import types
+from collections.abc import Callable, Iterator
 
 import pytest
 from gpiozero.pins.mock import MockFactory
@@ -14,13 +15,18 @@ from hw.errors import BadInputError, UnavailableError
 from hw.outputs import Outputs
 
 
+def put_factory(monkeypatch: pytest.MonkeyPatch, make: Callable[[], MockFactory]) -> None:
+    """Stand in for gpiozero's lgpio module, which needs lgpio and so a real kit (`make pi`)."""
+    module = types.ModuleType("gpiozero.pins.lgpio")
+    vars(module)["LGPIOFactory"] = make
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
 @pytest.fixture
-def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
+def pins(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
     """The pins of a kit, where this machine has none."""
-    # lgpio leaves a FIFO where it is told to, as soon as it is imported.
-    monkeypatch.setenv("LG_WD", str(tmp_path))
     factory = MockFactory()
-    monkeypatch.setattr("gpiozero.pins.lgpio.LGPIOFactory", lambda: factory)
+    put_factory(monkeypatch, lambda: factory)
     yield factory
     factory.close()
 
@@ -86,14 +92,11 @@ def test_one_pin_for_both_is_bad_input() -> None:
         Outputs(OutputsConfig(write_enable="gpio4", arm_button="gpio4"))
 
 
-def test_pins_that_cannot_be_used_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As in `pins`.
-    monkeypatch.setenv("LG_WD", str(tmp_path))
-
-    def fail() -> None:
+def test_pins_that_cannot_be_used_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> MockFactory:
         raise OSError("no gpiochip")
 
-    monkeypatch.setattr("gpiozero.pins.lgpio.LGPIOFactory", fail)
+    put_factory(monkeypatch, fail)
     with pytest.raises(UnavailableError, match="no gpiochip") as caught:
         Outputs(OutputsConfig(write_enable="gpio17"))
     assert "/dev/gpiochip0" in caught.value.next_step
