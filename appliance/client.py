@@ -6,6 +6,7 @@ with the same code, sentences and exit status that the appliance gave them.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -225,6 +226,7 @@ class Client:
         """
         query: dict[str, str | int] = {"after": after, "follow": int(follow)}
         timeout = httpx.Timeout(CALL_TIMEOUT_S, read=STREAM_TIMEOUT_S)
+        self._knock()
         try:
             with self._http.stream(
                 "GET", _job(job, "events"), params=query, timeout=timeout
@@ -239,6 +241,15 @@ class Client:
             raise NotRunning(self._path, _reason(error)) from error
 
     # Requests ---------------------------------------------------------------------------------
+
+    def _knock(self) -> None:
+        """See that somebody listens: httpcore 1.0 leaves its socket open where nobody does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(CALL_TIMEOUT_S)
+            try:
+                probe.connect(str(self._path))
+            except OSError as error:
+                raise NotRunning(self._path, error.strerror or str(error)) from error
 
     def _get(self, path: str, reply: type[R]) -> R:
         return self._call("GET", path, reply, None, CALL_TIMEOUT_S)
@@ -261,6 +272,7 @@ class Client:
         timeout_s: float,
     ) -> R:
         content = msgspec.json.encode(body) if body is not None else None
+        self._knock()
         try:
             answer = self._http.request(method, path, content=content, timeout=timeout_s)
         except httpx.TimeoutException as error:
@@ -283,13 +295,7 @@ def _job(job: str, action: str = "") -> str:
     return f"{path}/{action}" if action else path
 
 
-def _reason(error: BaseException) -> str:
-    """The operating system's own words, which lie below those of the HTTP library."""
-    inner = error.__cause__ or error.__context__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if inner is not None:
-        return _reason(inner)
+def _reason(error: httpx.HTTPError) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import socket
@@ -20,16 +19,6 @@ log = logging.getLogger("fieldkit.appliance")
 
 STOP_WITHIN_S = 3
 """Followers of a stream are cut off this long after SIGTERM; a write that runs goes on in hw."""
-_READY = "READY"
-
-
-class _Server(uvicorn.Server):
-    """Says on standard output when the socket answers, for whoever started it."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        with contextlib.suppress(BrokenPipeError):  # Whoever started it may be gone again.
-            print(_READY, flush=True)
 
 
 def main() -> int:
@@ -60,7 +49,7 @@ def serve(state: Path, run: Path) -> None:
             log_config=None,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )
-        _Server(config).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listen(path: Path) -> socket.socket:

@@ -119,6 +119,7 @@ class EcuDefinition:
 CALIBRATION = Region("calibration", 0x0000_8000, 0x1_0000, 0x2000, programmable=True)
 APPLICATION = Region("application", 0x0080_0000, 0x40_0000, 0x1_0000, programmable=True)
 EEPROM = Region("eeprom", 0x00F0_0000, 0x1000, 0x1000, programmable=False)
+BODY_EEPROM = Region("eeprom", 0x0000_0000, 0x0800, 0x0800, programmable=False)
 CLUSTER_EEPROM = Region("eeprom", 0x0000_0000, 0x0800, 0x0800, programmable=False)
 
 XOR_PARAMS = {"key": "a5c3f00d"}
@@ -213,6 +214,8 @@ BODY = EcuDefinition(
         _coding(0x0600, "coding", bytes.fromhex("4f1a810c00023300")),
         _coding(0x0601, "equipment", bytes.fromhex("0103")),
     ),
+    # It has memory like every ECU, and no service that gives it.
+    regions=(BODY_EEPROM,),
     securities=(Security(LEVEL_CODING, EXTENDED_SESSION, AES_128_CMAC, CMAC_PARAMS, 16),),
     dtcs=(Dtc(0x9A1411, 0x28),),
 )
