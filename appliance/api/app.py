@@ -21,8 +21,9 @@ from starlette.routing import Route as HttpRoute
 from appliance.api.messages import MAX_BODY, VERSION, Problem
 from appliance.api.openapi import document
 from appliance.api.routes import ROUTES, Route
+from appliance.records import JobNotThere
 from appliance.service import Service
-from appliance.service.errors import Locked, NotThere
+from appliance.service.errors import Locked
 from hw.errors import (
     AbortedError,
     BadInputError,
@@ -40,7 +41,7 @@ FOLLOW_WAIT_S = 1.0
 
 _HTTP_STATUS: tuple[tuple[type[FieldKitError], int], ...] = (
     (Locked, 423),
-    (NotThere, 404),
+    (JobNotThere, 404),
     (UsageError, 400),
     (BadInputError, 422),
     (RefusedError, 409),

@@ -1,8 +1,8 @@
-"""Errors of the service that the API answers with a status of their own."""
+"""The one error that only the service raises."""
 
 from __future__ import annotations
 
-from hw.errors import FieldKitError, UsageError
+from hw.errors import FieldKitError
 
 
 class Locked(FieldKitError):
@@ -13,9 +13,3 @@ class Locked(FieldKitError):
 
     def __init__(self) -> None:
         super().__init__("The kit is locked.", "Unlock it: 'fieldkit unlock TECHNICIAN'.")
-
-
-class NotThere(UsageError):
-    """There is no job, backup or plan of that name on this kit."""
-
-    code = "not_there"
