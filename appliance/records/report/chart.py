@@ -119,8 +119,8 @@ def _scale(trace: Trace, window: VoltageWindow | None, lowest: float, highest: f
 
 def _shades(trace: Trace, scale: _Scale) -> Iterator[Rect]:
     """The times in which the gate held or cut."""
-    ends = [at for at, _, _ in trace.changes[1:]] + [scale.end]
-    for (at, state, _), end in zip(trace.changes, ends, strict=True):
+    ends = [*(at for at, _, _ in trace.changes[1:]), scale.end]
+    for (at, state, _), end in zip(trace.changes, ends, strict=False):
         if state in _SHADES and end > scale.start:
             left, right = scale.x(at), scale.x(end)
             height = HEIGHT - _BOTTOM - _TOP

@@ -54,7 +54,7 @@ REFUSED = ParagraphStyle("refused", parent=STRONG, textColor=BAD)
 _ON_COLOUR = ParagraphStyle("on", parent=BODY, textColor=colors.white)
 _BIG_ON_COLOUR = ParagraphStyle("big", parent=_ON_COLOUR, fontName=BOLD, fontSize=13, leading=17)
 
-Cell: TypeAlias = "Flowable | str"
+Cell: TypeAlias = "Flowable | list[Flowable] | str"
 
 
 def load_fonts() -> None:
@@ -125,14 +125,16 @@ def facts(rows: Sequence[tuple[str, Cell]], width: float = WIDTH, name_mm: float
     """Names and values, one pair to a row."""
     cells = [[paragraph(name, SMALL), _cell(value)] for name, value in rows]
     name_width = name_mm * mm
-    return _ruled(Table(cells, colWidths=[name_width, width - name_width]))
+    return _ruled(Table(cells, colWidths=[name_width, width - name_width], splitInRow=1))
 
 
 def grid(rows: Sequence[Sequence[Cell]], widths_mm: Sequence[float]) -> Table:
     """A table whose first row names the columns and is repeated on every page."""
     head = [[paragraph(cell, SMALL) if isinstance(cell, str) else cell for cell in rows[0]]]
     body = [[_cell(cell) for cell in row] for row in rows[1:]]
-    table = _ruled(Table(head + body, colWidths=[one * mm for one in widths_mm], repeatRows=1))
+    widths = [one * mm for one in widths_mm]
+    # A row may be taller than a page: somebody wrote a long note.
+    table = _ruled(Table(head + body, colWidths=widths, repeatRows=1, splitInRow=1))
     table.setStyle(TableStyle([("BACKGROUND", (0, 0), (-1, 0), PALE)]))
     return table
 
@@ -145,15 +147,7 @@ def side_by_side(left: Sequence[Flowable], right: Sequence[Flowable], right_widt
     return table
 
 
-def stack(parts: Sequence[Flowable]) -> Table:
-    """Paragraphs one below the other, as one cell."""
-    table = Table([[part] for part in parts] or [[""]])
-    plain = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
-    table.setStyle(TableStyle(plain))
-    return table
-
-
-def _cell(cell: Cell) -> Flowable:
+def _cell(cell: Cell) -> Flowable | list[Flowable]:
     return paragraph(cell) if isinstance(cell, str) else cell
 
 

@@ -214,7 +214,9 @@ def _plan(plan: e.PlanCompiled) -> Iterable[Flowable]:
 
 
 def _has_text(value: look.Cell) -> bool:
-    return bool(value) if isinstance(value, str) else bool(value.getPlainText().strip())
+    if isinstance(value, str | list):
+        return bool(value)
+    return bool(value.getPlainText().strip())
 
 
 def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
@@ -234,7 +236,7 @@ def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
                 [
                     result.gate,
                     _verdict(passed=result.passed),
-                    look.stack(said),
+                    said,
                     event.at.wall[11:19],
                 ]
             )

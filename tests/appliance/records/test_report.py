@@ -1,0 +1,185 @@
+"""The PDF report, read by another program: what a customer and a court look for is in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from appliance.records import Customer, Records, report_pdf, vehicle
+from appliance.records import events as e
+from appliance.records.report.chart import trace_of, voltage_chart
+from appliance.records.report.layout import is_exact, printable
+from hw.messages import GateChanged, Voltage
+from hw.plan import decode_plan
+from tests.appliance.records.sample import (
+    CONTAINER_SHA256,
+    VIN,
+    backup,
+    compiled,
+    gates,
+    new_job,
+    plan_document,
+    run_events,
+    whole_job,
+)
+
+
+def chain_of(records: Records, job: str) -> tuple[e.Event, ...]:
+    return records.verify_job(job).events
+
+
+def text_of(folder: Path, pdf: bytes) -> str:
+    path = folder / "report.pdf"
+    path.write_bytes(pdf)
+    done = subprocess.run(
+        ["pdftotext", "-layout", path, "-"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_report_says_who_what_how_and_with_what_result(
+    records: Records, tmp_path: Path
+) -> None:
+    job = whole_job(records)
+    chain = chain_of(records, job)
+    text = text_of(tmp_path, report_pdf(chain, {"p": plan_document(job)}))
+    made = backup(job)
+    for word in (
+        VIN, "Zoë Müller", "B-FK 2026", "184300 km", "Stalls when hot", "anna",
+        "VERIFIED", "The ECU holds the new calibration", "Next: Clear the fault memory",
+        "FKIT-14C204-AA", "1.0.7", "1.0.8", "0xF189",
+        "VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT", "passed",
+        CONTAINER_SHA256, "Erase 48 KiB at 0x00008000.", records.job(job).plans[0],
+        made.backup, made.manifest_sha256, *(one.sha256 for one in made.objects),
+        "2344 was answered 7f2333", "SIMULATED MEDIA", "not the record of a real car",
+        "hold 12 V", "cut 11 V", "HELD", "Lowest 11.60 V",
+        chain[-1].hash, "SHA256:",
+    ):  # fmt: skip
+        assert word in text, word
+
+
+def test_every_page_names_the_job_and_its_number(records: Records, tmp_path: Path) -> None:
+    job = whole_job(records)
+    pages = text_of(tmp_path, report_pdf(chain_of(records, job))).split("\f")[:-1]
+    assert len(pages) >= 2
+    for number, page in enumerate(pages, start=1):
+        assert f"fieldkit job {job}" in page
+        assert f"page {number} of {len(pages)}" in page
+        assert "SIMULATED" in page
+
+
+def test_the_same_chain_gives_the_same_file(records: Records) -> None:
+    chain = chain_of(records, whole_job(records))
+    assert report_pdf(chain) == report_pdf(chain)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [("aborted_recoverable", "ABORTED, RECOVERABLE"), ("refused", "REFUSED: nothing was written")],
+)
+def test_a_write_that_did_not_end_well_says_so_first(
+    records: Records, tmp_path: Path, outcome: str, words: str
+) -> None:
+    text = text_of(tmp_path, report_pdf(chain_of(records, whole_job(records, outcome))))
+    assert text.index(words) < text.index("Vehicle and customer")
+    assert "VERIFIED" not in text
+
+
+def test_a_job_without_a_write_says_so(records: Records, tmp_path: Path) -> None:
+    job = new_job(records)
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert "NO WRITE" in text
+    assert "SIMULATED" not in text
+    digest = "d" * 64
+    records.append_all(job, [compiled(digest), gates(digest, closed="DUAL_BACKUP")])
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert "REFUSED: nothing was written" in text
+    assert "DUAL_BACKUP: As it must be." in text
+
+
+def test_a_write_that_runs_is_never_shown_as_ended(records: Records, tmp_path: Path) -> None:
+    job = new_job(records)
+    records.append(job, e.WriteStarted(run="run-9", plan_digest="d" * 64))
+    assert "WRITING" in text_of(tmp_path, report_pdf(chain_of(records, job)))
+
+
+def test_what_people_typed_is_never_taken_for_markup(records: Records, tmp_path: Path) -> None:
+    job = new_job(records, name="<b>Bobby</b> & Söhne", complaint="a < b\n<para> &amp; ]]>")
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert "<b>Bobby</b> & Söhne" in text
+    assert "<para> &amp; ]]>" in text
+
+
+def test_letters_beyond_the_font_are_replaced_and_the_report_says_so(
+    records: Records, tmp_path: Path
+) -> None:
+    customer = Customer("Łucja Kamińska 漢")
+    job = records.create_job(customer, vehicle("Škoda Octavia", VIN), "", "anna").job
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert re.search(r"Łucja Kaminska .", text)
+    assert "Škoda" in text
+    assert "job.json has the exact text" in text
+    plain = text_of(tmp_path, report_pdf(chain_of(records, new_job(records))))
+    assert "job.json has the exact text" not in plain
+
+
+def test_the_fonts_set_western_europe_exactly() -> None:
+    assert is_exact("äöüÄÖÜß éèêç ñ åÅøØæÆ ŠšŽž Łł € „“ 0x7E0 §")
+    assert not is_exact("ńę")
+    assert printable("ńę Ж") != ""
+    assert len(printable("漢")) == 1
+
+
+def test_a_very_long_job_still_makes_a_report(records: Records, tmp_path: Path) -> None:
+    job = new_job(records, complaint="Long story. " * 400)
+    notes: list[e.Body] = [e.Note(author="anna", text=f"Note {n} " * 40) for n in range(120)]
+    notes.append(e.Note(author="anna", text="x" * 10_000))
+    records.append_all(job, notes)
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert "Note 119" in text
+    assert text.count("\f") > 5
+
+
+# The chart ----------------------------------------------------------------------------------------
+
+
+def test_no_dip_is_lost_however_many_samples_there_are() -> None:
+    events = [Voltage(at=n / 1000, volts=12.8) for n in range(60_000)]
+    events[31_337] = Voltage(at=31.337, volts=8.7)
+    trace = trace_of(events)
+    assert trace.lowest == 8.7
+    chart = voltage_chart(trace, None)
+    assert chart is not None
+    curve = next(shape for shape in chart.contents if type(shape).__name__ == "PolyLine")
+    assert len(curve.points) < 10_000
+    heights = curve.points[1::2]
+    assert min(heights) < max(heights) - 50
+
+
+def test_a_gap_in_the_samples_is_a_gap_in_the_curve() -> None:
+    events = run_events("verified", 11.6)
+    window = decode_plan(plan_document("j")).window
+    chart = voltage_chart(trace_of(events), window)
+    assert chart is not None
+    curves = [shape for shape in chart.contents if type(shape).__name__ == "PolyLine"]
+    assert len(curves) == 2
+
+
+def test_changes_of_the_gate_are_on_the_chart_with_their_times() -> None:
+    trace = trace_of(run_events("verified", 11.6))
+    assert [state for _, state, _ in trace.changes] == ["OPEN", "HELD", "OPEN"]
+    assert trace.changes[1][0] - trace.changes[0][0] == pytest.approx(15.0)
+
+
+def test_nothing_is_drawn_where_nothing_was_measured() -> None:
+    assert voltage_chart(trace_of([]), None) is None
+    assert (
+        voltage_chart(trace_of([Voltage(at=1.0, volts=None), Voltage(at=2.0, volts=None)]), None)
+        is None
+    )
+    change = GateChanged(at=1.0, state="CUT", reason="", next_step="", volts=None)
+    assert voltage_chart(trace_of([change]), None) is None
