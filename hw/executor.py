@@ -127,10 +127,11 @@ class Executor:
         self._link: ExecutorLink | None = None
         self._step = -1
         self._done_bytes = 0
+        self._wrote = False  # Has a request been handed over that may change the ECU?
         self._kept_alive_at = clock.now()
 
     def stop(self) -> None:
-        """End the run at the next safe point; its outcome is then `aborted_recoverable`."""
+        """End the run at the next safe point (`aborted_recoverable`, before a write `refused`)."""
         self._stop.set()
 
     def run(self) -> Outcome:
@@ -158,12 +159,13 @@ class Executor:
                 next_step="",
                 step=max(self._step, 0),
             )
+        nothing_sent = "Nothing was sent to the ECU; mend the cause and run the job again."
         return Outcome(
             at=clock.now(),
-            outcome="aborted_recoverable",
+            outcome="aborted_recoverable" if self._wrote else "refused",
             code=failure.code,
             what=failure.what,
-            next_step=failure.next_step,
+            next_step=failure.next_step if self._wrote else nothing_sent,
             step=max(self._step, 0),
             not_restored=not_restored,
         )
@@ -186,6 +188,7 @@ class Executor:
         if not is_read(request.payload, planned=True):
             service = request.payload[0]
             self._journal.about(self._step, service, request.block, self._done_bytes)
+            self._wrote = True
         answer = self._send(request)
         self._gate.confirmed(request.payload)
         if request.block:

@@ -30,7 +30,7 @@ import msgspec
 from msgspec import Struct
 
 from hw.errors import UnavailableError
-from hw.messages import EventBody, Outcome, Progress, RunInfo
+from hw.messages import EventBody, Outcome, Progress, RunInfo, RunState
 from hw.plan import Sha256
 
 
@@ -355,5 +355,8 @@ def _info(found: _Summary, active: str, recovered_by: dict[str, str]) -> RunInfo
         what = "The journal of this write is damaged: how far it came is not known."
         return msgspec.structs.replace(info, state="damaged", what=what)
     if outcome is not None:
-        return msgspec.structs.replace(info, state="aborted_recoverable", what=outcome.what)
+        # Refused is believed only where the journal itself says that nothing was about to be sent.
+        refused = outcome.outcome == "refused" and found.about is None
+        state: RunState = "refused" if refused else "aborted_recoverable"
+        return msgspec.structs.replace(info, state=state, what=outcome.what)
     return info

@@ -30,6 +30,9 @@ GATES: tuple[GateName, ...] = (
 )
 GateStateName = Literal["CLOSED", "ARMED", "OPEN", "HELD", "CUT"]
 OutcomeName = Literal["verified", "refused", "aborted_recoverable"]
+RunState = Literal[
+    "running", "verified", "refused", "aborted_recoverable", "interrupted", "recovered", "damaged"
+]
 
 
 class _Message(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
@@ -370,7 +373,9 @@ class Status(_Message, frozen=True, tag="status"):
 
 
 class RunInfo(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run in the journal; it is finished when `verified` or when a later run recovered it."""
+    """One run in the journal; finished when `verified`, `refused` (nothing was sent) or recovered
+    by a later run.
+    """
 
     run: str
     job: str
@@ -378,9 +383,7 @@ class RunInfo(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backup_manifest_sha256: str
     profile: str
     ecu: str
-    state: Literal[
-        "running", "verified", "aborted_recoverable", "interrupted", "recovered", "damaged"
-    ]
+    state: RunState
     step: int
     done_bytes: int
     total_bytes: int

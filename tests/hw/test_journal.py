@@ -102,6 +102,13 @@ def test_a_runs_state_is_its_outcome(kit: Journal, ends: Any, wanted: str) -> No
     assert again == info
 
 
+def test_refused_is_believed_only_where_nothing_was_about_to_be_sent(kit: Journal) -> None:
+    book = kit.begin(header())
+    book.log(outcome("refused"), durable=True)
+    book.close()
+    assert state(kit) == "refused"
+
+
 def test_the_active_run_is_running_whatever_its_file_says(kit: Journal) -> None:
     write_run(kit, None)
     assert state(kit, "00000001-aa") == "running"
