@@ -37,6 +37,7 @@ WARN = colors.HexColor("#9A5B00")
 REGULAR, BOLD, FIXED = "Vera", "VeraBd", "Courier"
 _LOST = "\N{WHITE SQUARE}"
 _PAD = 5
+_LONGEST = 4000
 
 BODY = ParagraphStyle("body", fontName=REGULAR, fontSize=8.2, leading=11, textColor=INK)
 SMALL = ParagraphStyle("small", parent=BODY, fontSize=6.8, leading=9, textColor=FAINT)
@@ -100,7 +101,9 @@ def _nearest(letter: str) -> str:
 
 
 def paragraph(text: str, style: ParagraphStyle = BODY) -> Paragraph:
-    """A paragraph of plain text; nothing in it is taken for markup."""
+    """A paragraph of plain text; nothing in it is taken for markup, and it is never endless."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]} ... (cut here; the whole text is in job.json)"
     return Paragraph(escape(printable(text)).replace("\n", "<br/>"), style)
 
 
@@ -118,7 +121,7 @@ def banner(title: str, lines: Sequence[str], colour: colors.Color) -> Table:
         ("TOPPADDING", (0, 0), (-1, 0), 7),
         ("BOTTOMPADDING", (0, last), (-1, last), 8),
     ]
-    return Table(cells, colWidths=[WIDTH], style=TableStyle(style))
+    return Table(cells, colWidths=[WIDTH], style=TableStyle(style), splitInRow=1)
 
 
 def facts(rows: Sequence[tuple[str, Cell]], width: float = WIDTH, name_mm: float = 34) -> Table:

@@ -6,13 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from appliance.records import Customer, Records, report_pdf, vehicle
 from appliance.records import events as e
 from appliance.records.report.chart import trace_of, voltage_chart
 from appliance.records.report.layout import is_exact, printable
-from hw.messages import GateChanged, Voltage
+from hw.messages import GateChanged, GateResult, Outcome, Voltage
 from hw.plan import decode_plan
 from tests.appliance.records.sample import (
     CONTAINER_SHA256,
@@ -183,3 +184,23 @@ def test_nothing_is_drawn_where_nothing_was_measured() -> None:
     )
     change = GateChanged(at=1.0, state="CUT", reason="", next_step="", volts=None)
     assert voltage_chart(trace_of([change]), None) is None
+
+
+@pytest.mark.parametrize("text", ["word " * 3000, "x" * 9000])
+def test_text_without_end_never_keeps_a_report_from_being_made(records: Records, text: str) -> None:
+    job = new_job(records, name=text, complaint=text)
+    value = e.DidValue(did=1, label=text, text=text)
+    result = GateResult(gate="DUAL_BACKUP", passed=False, reason=text, next_step=text)
+    end = Outcome(at=1.0, outcome="verified", code="", what=text, next_step=text, step=1)
+    digest = "d" * 64
+    records.append_all(
+        job,
+        [
+            e.Identified(ecu="engine", profile=text, link=text, values=[value]),
+            msgspec.structs.replace(backup(job), folders=[text, text]),
+            msgspec.structs.replace(compiled(digest), title=text, description=[text] * 2),
+            e.GatesChecked(plan_digest=digest, dry=False, permit=True, results=[result]),
+        ],
+    )
+    records.append_events(job, "run-1", [(1, end)])
+    assert report_pdf(chain_of(records, job)).startswith(b"%PDF")
