@@ -7,7 +7,7 @@ with the same code, sentences and exit status that the appliance gave them.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -217,7 +217,9 @@ class Client:
         """JSON, files and PDF report of a job."""
         return self._post(_job(job, "export"), m.Files, None, CAR_TIMEOUT_S)
 
-    def events(self, job: str, after: int = 0, *, follow: bool = False) -> Iterator[m.JobEvent]:
+    def events(
+        self, job: str, after: int = 0, *, follow: bool = False
+    ) -> Generator[m.JobEvent, None, None]:
         """A job's events from number `after` on; with `follow` for ever, as they come.
 
         Raises:
