@@ -39,6 +39,8 @@ _OUTCOMES = {
     "aborted_recoverable": ("ABORTED, RECOVERABLE", look.BAD),
 }
 _QR: float = 32 * mm
+_VIN_DID = 0xF190
+"""VINDataIdentifier (ISO 14229-1:2020, annex C.1)."""
 
 
 def report_pdf(chain: Sequence[e.Event], plans: Mapping[str, bytes] | None = None) -> bytes:
@@ -140,7 +142,7 @@ def _car(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         ("Customer", customer.name),
         ("Contact", contact),
         ("Vehicle", vehicle.description),
-        ("VIN", _vin(vehicle.vin)),
+        ("VIN", _vin(vehicle.vin, _vins_read(chain))),
         ("Plate", vehicle.plate),
         ("Odometer", "" if vehicle.odometer_km is None else f"{vehicle.odometer_km} km"),
         ("Complaint", created.complaint),
@@ -154,13 +156,19 @@ def _car(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         yield look.paragraph(note, look.NOTE)
 
 
-def _vin(vin: str) -> str:
-    if not vin:
-        return "not recorded"
+def _vin(vin: str, read: Sequence[str]) -> str:
+    """The VIN as it was entered, and what the ECUs say where they say something else."""
+    parts = [vin or "not entered"]
     # Most of the world uses position 9 freely: a misfit is a note for the eye, not an error.
-    return (
-        vin if check_digit_fits(vin) else f"{vin} (position 9 is not a North American check digit)"
-    )
+    if vin and not check_digit_fits(vin):
+        parts.append("position 9 is not a North American check digit")
+    parts += [f"an ECU of this job says {one}" for one in read if one != vin]
+    return "; ".join(parts)
+
+
+def _vins_read(chain: Sequence[e.Event]) -> list[str]:
+    read = (value for body in _bodies(chain, e.Identified) for value in body.values)
+    return list(dict.fromkeys(value.text for value in read if value.did == _VIN_DID and value.text))
 
 
 def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
@@ -168,21 +176,24 @@ def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     first = before or after
     if first is None:
         return
-    yield look.paragraph("ECU identity, before and after", look.HEAD)
+    yield look.paragraph("ECU identity, before and after" if after else "ECU identity", look.HEAD)
     yield look.paragraph(f"{first.ecu}, profile {first.profile}, over {first.link}", look.SMALL)
     old = {value.did: value for value in before.values} if before else {}
     new = {value.did: value for value in after.values} if after else {}
-    rows: list[list[look.Cell]] = [["DID", "", "before", "after"]]
+    rows: list[list[look.Cell]] = [
+        ["DID", "", "before", "after"] if after else ["DID", "", "value"]
+    ]
     for did in dict.fromkeys((*old, *new)):
         label = (old.get(did) or new[did]).label
         was, now = _shown(old.get(did)), _shown(new.get(did))
         changed = did in old and did in new and was != now
         style = look.STRONG if changed else look.BODY
         code = look.paragraph(f"0x{did:04X}", look.CODE)
-        rows.append([code, label, look.paragraph(was), look.paragraph(now, style)])
-    yield look.grid(rows, (17, 53, 52, 52))
+        later = [look.paragraph(now, style)] if after else []
+        rows.append([code, label, look.paragraph(was), *later])
+    yield look.grid(rows, (17, 53, 52, 52) if after else (17, 53, 104))
     if after is None:
-        yield look.paragraph("The ECU was not identified after a write.", look.NOTE)
+        yield look.paragraph("The ECU was not identified again after a write.", look.NOTE)
 
 
 def _plans(chain: Sequence[e.Event]) -> Iterable[Flowable]:
@@ -208,9 +219,8 @@ def _plan(plan: e.PlanCompiled) -> Iterable[Flowable]:
     yield look.facts([(name, value) for name, value in rows if _has_text(value)])
     if plan.description:
         yield Spacer(1, 4)
-        lines: list[list[look.Cell]] = [["", "what the plan does, step by step"]]
-        lines += [[str(index), line] for index, line in enumerate(plan.description, start=1)]
-        yield look.grid(lines, (9, 165))
+        lines: list[list[look.Cell]] = [["what the plan does, step by step"]]
+        yield look.grid(lines + [[line] for line in plan.description], (174,))
 
 
 def _has_text(value: look.Cell) -> bool:
@@ -432,7 +442,8 @@ def _last_refusal(chain: Sequence[e.Event]) -> tuple[str, str] | None:
 def _simulated(chain: Sequence[e.Event]) -> list[str]:
     named = [name for body in _bodies(chain, e.WriteStarted) for name in body.simulated]
     if any(body.simulated for body in _bodies(chain, e.BackupMade)):
-        named.append("the media (both copies may lie on one filesystem)")
+        named = [name for name in named if name != "media"]
+        named.append("media (both copies may lie on one filesystem)")
     return list(dict.fromkeys(named))
 
 

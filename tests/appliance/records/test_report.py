@@ -63,6 +63,19 @@ def test_the_report_says_who_what_how_and_with_what_result(
         assert word in text, word
 
 
+def test_a_vin_that_the_ecu_gives_otherwise_stands_beside_the_one_that_was_entered(
+    records: Records, tmp_path: Path
+) -> None:
+    job = new_job(records)
+    vin = e.DidValue(did=0xF190, label="VIN", text="WFKZZZ8K1TA000017")
+    read = e.Identified(ecu="engine", profile="sim-engine", link="can://x", values=[vin])
+    records.append(job, read)
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert f"{VIN}; " in text
+    assert "an ECU of this job says WFKZZZ8K1TA000017" in " ".join(text.split())
+    assert "not identified again" in text
+
+
 def test_every_page_names_the_job_and_its_number(records: Records, tmp_path: Path) -> None:
     job = whole_job(records)
     pages = text_of(tmp_path, report_pdf(chain_of(records, job))).split("\f")[:-1]
