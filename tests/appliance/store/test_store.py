@@ -218,3 +218,23 @@ def test_what_a_killed_process_had_committed_is_there(path: Path) -> None:
     assert done.returncode == -9
     with Store(path, KEY) as store:
         assert store.setting("a") == "kept"
+
+
+def test_a_full_card_is_told_and_what_was_there_stays(path: Path) -> None:
+    program = (
+        "import resource, sys; from pathlib import Path; from appliance.store import Store\n"
+        "from hw.errors import FieldKitError\n"
+        "store = Store(Path(sys.argv[1]), bytes(range(32)))\n"
+        "store.set_setting('a', 'kept')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "try: store.put_blob(bytes(1_000_000))\n"
+        "except FieldKitError as error: print(error.code, error.next_step)\n"
+        "store.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("store_unavailable Check that the card has room")
+    with Store(path, KEY) as store:
+        assert store.setting("a") == "kept"
