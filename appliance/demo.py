@@ -89,7 +89,7 @@ class Demo:
     def step(self, text: str) -> None:
         """Say which step comes now."""
         self.number += 1
-        self.console.print(Text(f"\n{self.number}. {text}", style="bold cyan"))
+        self.console.print(Text(f"\n{self.number}. {text}", style="bold cyan"), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Say something about the step."""
@@ -99,7 +99,8 @@ class Demo:
         """Keep a claim for the summary."""
         self.claims.append(Claim(name, held, detail))
         mark, style = ("ok", "green") if held else ("NOT SO", "bold red")
-        self.console.print(Text.assemble("   ", (mark, style), f"  {name}: {detail}"))
+        line = Text.assemble("   ", (mark, style), f"  {name}: {detail}")
+        self.console.print(line, soft_wrap=True)
 
     def control(self, command: dict[str, Any]) -> dict[str, Any]:
         """Ask the simulated car itself, past the kit."""
@@ -125,7 +126,10 @@ class Demo:
 
 def run_demo(*, headless: bool, seed: int, keep: bool) -> int:
     """Run the whole demo; returns 0 only if every claim held."""
-    console = Console(highlight=False, no_color=True) if headless else output.console
+    console = Console(
+        highlight=False, no_color=True, force_terminal=False, width=output.PLAIN_WIDTH
+    )
+    console = console if headless else output.console
     began = time.monotonic()
     # Not below $TMPDIR: the path of a Unix socket must stay short.
     folder = Path(tempfile.mkdtemp(prefix="fieldkit-demo-", dir="/tmp"))
@@ -185,7 +189,7 @@ def _main_job(demo: Demo, client: Client) -> None:
     plan = _plan(demo, client, job, image, content)
     _gates(demo, client, job, plan)
     _write(demo, client, job, plan, image)
-    _prove(demo, image, before)
+    _prove(demo, client, job, image, before)
     _record(demo, client, job)
     _open_backup(demo, backup, before)
 
@@ -208,8 +212,10 @@ def _back_up(demo: Demo, client: Client, job: str) -> m.BackupView:
     for item in backup.objects:
         demo.say(item)
     verified = client.backup_verify(backup.backup)
-    states = ", ".join(f"{copy.folder}: {copy.state}" for copy in verified.copies)
-    demo.claim("dual backup", verified.whole and len(verified.copies) == 2, states)
+    for copy in verified.copies:
+        demo.say(f"{copy.state}: {copy.folder}")
+    whole = verified.whole and len(verified.copies) == 2
+    demo.claim("dual backup", whole, "both copies read again and decrypted")
     return backup
 
 
@@ -291,8 +297,9 @@ def _judge_write(demo: Demo, client: Client, job: str, run: str, end: Followed) 
     demo.claim("outcome", end.outcome == "verified", f"{end.outcome}. {end.what}")
 
 
-def _prove(demo: Demo, image: Image, before: bytes) -> None:
-    demo.step("Look into the simulated car itself")
+def _prove(demo: Demo, client: Client, job: str, image: Image, before: bytes) -> None:
+    demo.step("Identify it again, and look into the simulated car itself")
+    client.identify(demo.link("doip"), PROFILE, job)
     same = all(
         demo.memory(segment.address, segment.uncompressed_size) == segment.data
         for segment in image.segments
@@ -307,7 +314,8 @@ def _prove(demo: Demo, image: Image, before: bytes) -> None:
 def _record(demo: Demo, client: Client, job: str) -> None:
     demo.step("The record")
     chain = client.job_verify(job)
-    demo.claim("record", chain.events > 0, f"{chain.events} events, chain whole, head {chain.head}")
+    demo.say(f"Head of the chain: {chain.head}")
+    demo.claim("record", chain.events > 0, f"{chain.events} events, each hash and signature holds")
     exported = client.job_export(job)
     folder = demo.folder / "export"
     output.write_folder(folder, exported.files)

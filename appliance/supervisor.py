@@ -13,6 +13,7 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -236,19 +237,21 @@ def _first_line(process: subprocess.Popen[bytes], until: float) -> str:
 
 def _answers(running: _Running, path: Path, until: float) -> bool:
     while time.monotonic() < until and running.process.poll() is None:
-        if _accepts(path, running.program.socket_kind):
+        if listener_of(path, running.program.socket_kind) == running.process.pid:
             return True
         time.sleep(POLL_S / 5)
     return False
 
 
-def _accepts(path: Path, kind: int) -> bool:
+def listener_of(path: Path, kind: int = socket.SOCK_STREAM) -> int:
+    """Process number of who listens on a Unix socket, 0 for nobody."""
     with socket.socket(socket.AF_UNIX, kind) as probe:
         try:
             probe.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
-            return False
-    return True
+            return 0
+        raw = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", raw)[0])
 
 
 def _close_pipe(process: subprocess.Popen[bytes]) -> None:
@@ -280,6 +283,21 @@ def hw_program(run: Path) -> Program:
 def appliance_program(run: Path) -> Program:
     """The process that knows the job."""
     return Program("appliance", [sys.executable, "-m", "appliance"], run / "appliance.sock")
+
+
+def refuse_second_kit(run: Path) -> None:
+    """See that no kit runs in this run folder yet.
+
+    Raises:
+        UnavailableError: one does.
+    """
+    for program in (hw_program(run), appliance_program(run)):
+        path = program.ready_socket
+        if path is not None and (pid := listener_of(path, program.socket_kind)):
+            raise UnavailableError(
+                f"A kit is up already: {program.name} (process {pid}) answers on {path}.",
+                "Use that one, stop it first, or name another folder in $FIELDKIT_RUN.",
+            )
 
 
 def in_environment(program: Program, environment: Mapping[str, str]) -> Program:

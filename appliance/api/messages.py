@@ -170,7 +170,6 @@ class Okay(_Body, frozen=True):
 class KitStatus(_Body, frozen=True):
     """The kit in one moment. `hw` is None while that process does not answer."""
 
-    kit: str
     locked: bool
     technician: str
     role: str
@@ -179,7 +178,6 @@ class KitStatus(_Body, frozen=True):
     runs: list[RunInfo]
     """Runs that are under way or unfinished."""
     simulated: list[str]
-    media_simulated: bool
 
 
 class Check(_Body, frozen=True):

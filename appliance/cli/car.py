@@ -12,7 +12,7 @@ from appliance.cli import ask, output
 from appliance.cli.options import Job, Json, Link, OptionalJob, Out, PassphraseFile, Profile
 from appliance.cli.output import facts, read_file, say, say_json, shown_id, table, write_folder
 from appliance.client import Client
-from hw.errors import RefusedError, UsageError
+from hw.errors import RefusedError, UnavailableError, UsageError
 
 plan_app = typer.Typer(help="Compile a plan and print it. Nothing but reads is sent.")
 backup_app = typer.Typer(help="Backups of coding and memory, on two media.")
@@ -34,10 +34,13 @@ def identify(
     table(
         ("DID", "name", "value", "fields"),
         (
-            (shown_id(value.did), value.label, value.refused or value.text, _fields(value.fields))
+            (shown_id(value.did), value.label, value.text, _fields(value.fields))
             for value in identity.values
+            if not value.refused
         ),
     )
+    if refused := [shown_id(value.did) for value in identity.values if value.refused]:
+        say(f"The ECU refused {len(refused)} of the profile's DIDs: {', '.join(refused)}.")
 
 
 def _fields(values: dict[str, str]) -> str:
@@ -51,6 +54,10 @@ def _discover(client: Client, link: str, *, as_json: bool) -> None:
             "Name the ECU's profile with --profile, or a link that begins with doip://.",
         )
     found = client.discover(link)
+    if not found.ecus:
+        raise UnavailableError(
+            f"No ECU announced itself on {link}.", "Check the cable, the ignition and the address."
+        )
     if as_json:
         say_json(found)
         return
@@ -157,9 +164,8 @@ def _print_plan(view: m.PlanView, path: Path, *, as_json: bool) -> None:
         # The file itself is on the disk; its path is what the next command takes.
         say_json(output.plain(view, without=("file",)) | {"plan": str(path)})
         return
-    say(view.title, style="bold")
     for line in view.lines:
-        say(f"  {line}")
+        say(line)
     facts(
         [
             ("plan", str(path)),

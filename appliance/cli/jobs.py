@@ -15,7 +15,7 @@ from appliance.cli.follow import Followed, follow, tell_outcome
 from appliance.cli.options import Accept, JobArgument, Json, PassphraseFile, PlanArgument
 from appliance.cli.output import facts, read_file, say, say_json, table, write_folder
 from appliance.client import Client
-from hw.errors import RefusedError
+from hw.errors import RefusedError, UsageError
 from hw.messages import GateResult
 
 job_app = typer.Typer(help="Jobs: one customer's car, its writes and its record.")
@@ -76,9 +76,7 @@ def job_show(
 
 def _follow_again(client: Client, view: m.JobView, *, as_json: bool) -> int:
     if not view.run:
-        raise RefusedError(
-            "PERMIT", "No write of this job is under way.", f"Its state is: {view.state}."
-        )
+        raise UsageError("No write of this job is under way.", f"Its state is: {view.state}.")
     started = m.Started(run=view.run, job=view.job, plan_digest="", after=0, gates=[])
     return tell_outcome(follow(client, started, view.vehicle, as_json=as_json), as_json=as_json)
 

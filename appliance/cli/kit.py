@@ -94,9 +94,8 @@ def _status_rows(view: m.KitStatus) -> list[tuple[str, str]]:
         )
         for run in view.runs
     ]
-    simulated = view.simulated + (["backup media"] if view.media_simulated else [])
-    if simulated:
-        rows.append(("SIMULATED", ", ".join(simulated)))
+    if view.simulated:
+        rows.append(("SIMULATED", ", ".join(view.simulated)))
     return rows
 
 

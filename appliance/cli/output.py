@@ -57,7 +57,7 @@ def table(
         shown.add_column(heading, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
-    (to or console).print(shown)
+    (to or console).print(shown if shown.row_count else Text("There is none."))
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> None:

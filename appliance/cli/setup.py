@@ -150,6 +150,7 @@ def up(
     run = run_dir()
     config = load_config(state_dir())
     _make_folder(run)
+    supervisor.refuse_second_kit(run)
     car = run / "sim"
     if with_sim and config.voltage.sensor != f"ina219+sim://{car / REGISTERS}":
         raise UsageError(

@@ -1,8 +1,8 @@
-"""The one error that only the service raises."""
+"""Errors that only the service raises."""
 
 from __future__ import annotations
 
-from hw.errors import FieldKitError
+from hw.errors import FieldKitError, UnavailableError
 
 
 class Locked(FieldKitError):
@@ -13,3 +13,9 @@ class Locked(FieldKitError):
 
     def __init__(self) -> None:
         super().__init__("The kit is locked.", "Unlock it: 'fieldkit unlock TECHNICIAN'.")
+
+
+class EcuRefused(UnavailableError):
+    """The ECU gave a negative response to a read; it cannot be had from this ECU, in this way."""
+
+    code = "negative_response"

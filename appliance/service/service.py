@@ -29,14 +29,14 @@ from appliance.service.backing import BackupDesk
 from appliance.service.book import Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
 from appliance.service.doctor import examine
-from appliance.service.errors import Locked
+from appliance.service.errors import EcuRefused, Locked
 from appliance.service.hwlink import HwLink
 from appliance.service.ingest import Ingest
 from appliance.service.plans import kept, plan_view, read_container
 from appliance.service.writing import UNFINISHED, Writer
 from hw.client import HwClient
 from hw.config import load_config
-from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError, UsageError
+from hw.errors import BadInputError, FieldKitError, UnavailableError, UsageError
 from hw.messages import RunInfo, Status
 
 log = logging.getLogger("fieldkit.service")
@@ -94,15 +94,13 @@ class Service:
         opened = self._opened
         who = opened.unlocked.technician if opened is not None else None
         return m.KitStatus(
-            kit=self._state.name,
             locked=opened is None,
             technician=who.name if who is not None else "",
             role=who.role if who is not None else "",
             hw=hw if isinstance(hw, Status) else None,
             hw_problem=_problem(hw) if isinstance(hw, FieldKitError) else None,
             runs=[run for run in runs if run.state in ("running", *UNFINISHED)],
-            simulated=list(hw.simulated) if isinstance(hw, Status) else [],
-            media_simulated=self._media_simulated(),
+            simulated=list(hw.simulated) if isinstance(hw, Status) else self._simulated_media(),
         )
 
     def doctor(self) -> m.Doctor:
@@ -448,11 +446,12 @@ class Service:
         except FieldKitError as error:
             return error, []
 
-    def _media_simulated(self) -> bool:
+    def _simulated_media(self) -> list[str]:
+        """What is simulated as far as the configuration says so, while hw cannot be asked."""
         try:
-            return load_config(self._state).media.simulated
+            return ["media"] if load_config(self._state).media.simulated else []
         except BadInputError:
-            return False  # `doctor` tells what is wrong with the configuration.
+            return []  # `doctor` tells what is wrong with the configuration.
 
 
 def _problem(error: FieldKitError) -> m.Problem:
@@ -513,7 +512,7 @@ def _identified(identity: m.Identity) -> Identified:
 
 def _read_reply(profile: Profile, did: int, answer: DidAnswer) -> m.ReadReply:
     if answer.refused:
-        raise RefusedError("PERMIT", answer.refused, "Read another DID, or see the profile.")
+        raise EcuRefused(answer.refused, "Read another DID, or see the profile.")
     entry = profile.identification_by_did(did)
     text = text_of(entry.encoding if entry is not None else "hex", answer.value)
     name = entry.label if entry is not None else f"0x{did:04X}"
@@ -530,8 +529,7 @@ def _region_reply(profile: Profile, ecu: Ecu, name: str) -> m.ReadReply:
         )
     answer = ecu.region(region)
     if answer.response:
-        raise RefusedError(
-            "PERMIT",
+        raise EcuRefused(
             f"The ECU refuses to give the region {name}: {answer.request} -> {answer.response}.",
             "A backup records this refusal and takes a known-good file instead.",
         )
