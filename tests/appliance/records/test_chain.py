@@ -193,8 +193,8 @@ def test_a_change_of_any_column_of_the_decrypted_database_is_found(
     where = "WHERE seq = (SELECT max(seq) FROM events) - 1" if table == "events" else ""
     raw = opened_raw(tmp_path / "appliance.db")
     raw.execute("DROP TRIGGER events_never_change")
-    value = raw.execute(f"SELECT {column} FROM {table} {where}").fetchall()[0][0]  # noqa: S608
-    raw.execute(f"UPDATE {table} SET {column} = ? {where}", (other(value),))  # noqa: S608
+    value = raw.execute(f"SELECT {column} FROM {table} {where}").fetchall()[0][0]  # noqa: S608 - names of this test
+    raw.execute(f"UPDATE {table} SET {column} = ? {where}", (other(value),))  # noqa: S608 - names of this test
     raw.close()
     with open_records(tmp_path) as records, pytest.raises(ChainBroken):
         records.verify_job(job)

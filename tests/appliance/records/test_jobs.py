@@ -264,7 +264,7 @@ def test_ten_thousand_jobs_are_listed_through_an_index(records: Records) -> None
 
 
 def _explain(records: Records, condition: str) -> str:
-    statement = f"EXPLAIN QUERY PLAN SELECT view FROM jobs WHERE {condition}"  # noqa: S608
+    statement = f"EXPLAIN QUERY PLAN SELECT view FROM jobs WHERE {condition}"  # noqa: S608 - names of this test
     return str(records.store._database.execute_sql(statement).fetchall())
 
 
