@@ -14,7 +14,7 @@ import msgspec
 
 from appliance.api.messages import ChainVerified, File, JobEvent, JobView
 from appliance.identity import Unlocked
-from appliance.records import Body, Event, Records, parse_vehicle
+from appliance.records import Body, Event, JobFilter, Records, parse_vehicle
 from appliance.records.events import (
     BackupMade,
     HwEvent,
@@ -33,6 +33,7 @@ from hw.sshsig import AllowedSigners
 log = logging.getLogger("fieldkit.book")
 
 DATABASE = "appliance.db"
+ALL_JOBS = 100_000
 _NOT_MADE_HERE = "Make the plan again on this kit: it keeps the payload that belongs to a plan."
 
 
@@ -82,7 +83,7 @@ class Book:
 
     def jobs(self) -> list[str]:
         """Ids of all jobs, the newest first."""
-        return [view.job for view in self.records.list_jobs()]
+        return [view.job for view in self.records.list_jobs(JobFilter(limit=ALL_JOBS))]
 
     def view(self, job: str) -> JobView:
         """A job as the API shows it."""
