@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -40,6 +41,8 @@ def serve(state: Path, run: Path) -> None:
     Raises:
         UnavailableError: another appliance answers there, or the socket cannot be made.
     """
+    # uvicorn ends its serving on SIGTERM and then raises the signal again, for us.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     listener = _listen(run / "appliance.sock")
     with listener, Service(state, run) as service:
         config = uvicorn.Config(

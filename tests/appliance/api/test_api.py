@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -274,6 +275,25 @@ def test_a_second_appliance_does_not_take_the_firsts_place(kit: Kit) -> None:
     assert "An appliance already answers" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert kit.client.status().locked
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_appliance_ends_in_order_when_it_is_told_to(
+    short_tmp: Path, number: signal.Signals
+) -> None:
+    environment = {"FIELDKIT_RUN": str(short_tmp), "FIELDKIT_STATE": str(short_tmp)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "appliance"],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "Started server process" in process.stderr.readline()
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(timeout=20) == (0 if number == signal.SIGTERM else 130)
+    assert "Traceback" not in rest
 
 
 def test_a_socket_left_by_a_killed_appliance_is_taken_over(kit: Kit) -> None:
