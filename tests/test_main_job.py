@@ -522,6 +522,26 @@ def test_an_ecu_that_refuses_to_be_read_needs_a_known_good_file(stack: Stack) ->
     assert gearbox.memory() == data
 
 
+def test_a_profile_is_used_once_the_workshop_signed_it(stack: Stack) -> None:
+    folder = stack.folder / "profiles of mine"
+    folder.mkdir()
+    file = folder / "my-cluster.toml"
+    shipped = (stack.state / "profiles" / "sim-cluster.toml").read_text()
+    file.write_text(shipped.replace('name = "sim-cluster"', 'name = "my-cluster"'))
+    words = ["identify", "--link", stack.link("cluster", "can"), "--profile"]
+    unsigned = stack.fieldkit(*words, "profiles of mine/my-cluster.toml")
+    assert unsigned.returncode == BAD_INPUT
+    assert "is not signed" in unsigned.stderr
+    signed = stack.with_passphrase("profile", "sign", str(file), "--install")
+    assert signed.returncode == 0, signed.stderr
+    for name in ("profiles of mine/my-cluster.toml", "my-cluster"):
+        assert stack.json(*words, name)["profile"] == "my-cluster"
+    file.write_text(shipped.replace("tx = 0x714", "tx = 0x999"))
+    wrong = stack.with_passphrase("profile", "sign", str(file))
+    assert wrong.returncode == BAD_INPUT
+    assert re.search(r"line \d+, key addresses", wrong.stderr)
+
+
 # What is left behind ------------------------------------------------------------------------------
 
 

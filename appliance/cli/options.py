@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
+
+def _profile(word: str) -> str:
+    """A file's name means the same to the appliance, which works in another folder."""
+    is_file = "/" in word or word.endswith(".toml")
+    return str(Path(word).resolve()) if is_file else word
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, or one per line for streams.")]
 Link = Annotated[
     str, typer.Option("--link", metavar="URI", help="Link to the ECU, such as can://… or doip://…")
 ]
 Profile = Annotated[
-    str, typer.Option("--profile", metavar="NAME_OR_FILE", help="Profile of the ECU.")
+    str,
+    typer.Option(
+        "--profile", metavar="NAME_OR_FILE", help="Profile of the ECU.", callback=_profile
+    ),
 ]
 Job = Annotated[str, typer.Option("--job", metavar="ID", help="The job this belongs to.")]
 OptionalJob = Annotated[
