@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import isotp
 
+from hw.sim.disturb import Wire
 from hw.sim.ecu import Ecu
 from hw.sim.log import Requests
 
@@ -69,10 +70,15 @@ def _stuff_bits(bits: str) -> int:
 
 
 class Bus:
-    """Delivers each frame to every other node; with `paced`, at the true bit rate."""
+    """Delivers each frame to every other node; with `paced`, at the true bit rate.
+
+    Attributes:
+        wire: what goes wrong on it.
+    """
 
     def __init__(self, *, paced: bool) -> None:
         self._paced = paced
+        self.wire = Wire()
         self._nodes: list[Callable[[Frame], None]] = []
         self._queue: deque[tuple[float, Frame, Callable[[Frame], None]]] = deque()
         self._free_at = 0.0
@@ -88,12 +94,13 @@ class Bus:
 
     def send(self, frame: Frame, sender: Callable[[Frame], None]) -> None:
         """Put a frame on the bus."""
-        if not self._paced:
+        hold_s = self.wire.hold_s()
+        if not self._paced and not hold_s and not self._queue:
             self._deliver(frame, sender)
             return
         loop = asyncio.get_running_loop()
-        start = max(self._free_at, loop.time())
-        self._free_at = start + frame_bits(frame) / BITRATE
+        start = max(self._free_at, loop.time() + hold_s)
+        self._free_at = start + (frame_bits(frame) / BITRATE if self._paced else 0.0)
         self._queue.append((self._free_at, frame, sender))
         if self._timer is None:
             self._timer = loop.call_at(self._free_at, self._flush)
@@ -108,9 +115,11 @@ class Bus:
             self._timer = loop.call_at(self._queue[0][0], self._flush)
 
     def _deliver(self, frame: Frame, sender: Callable[[Frame], None]) -> None:
-        for node in tuple(self._nodes):
-            if node is not sender:
-                node(frame)
+        for data in self.wire.deliver(frame.data):
+            arriving = frame if data is frame.data else replace(frame, data=data)
+            for node in tuple(self._nodes):
+                if node is not sender:
+                    node(arriving)
 
 
 class CanNode:

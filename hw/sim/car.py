@@ -24,7 +24,7 @@ from hw.sim.canbus import BITRATE, BUS_NAME, Bus, CanNode, SocketcandServer
 from hw.sim.control import Control
 from hw.sim.doip import Gateway, Identification
 from hw.sim.ecu import Ecu, Timing
-from hw.sim.fleet import FLEET, GATEWAY, TESTER_ADDRESS, EcuDefinition
+from hw.sim.fleet import FLEET, GATEWAY, TESTER_ADDRESS, EcuDefinition, scaled
 from hw.sim.log import Requests
 from hw.sim.registers import RegisterFile
 
@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pace", action="store_true", help="true timing of 500 kbit/s on CAN")
     parser.add_argument("--folder", type=Path, help="for sockets, log and sensor registers")
     parser.add_argument("--seed", type=int, default=1, help="of memory contents and seeds")
+    parser.add_argument(
+        "--memory-divisor", type=int, default=1, help="of all sizes of memory and sectors"
+    )
     parser.add_argument("--erase-ms-per-sector", type=float, default=20.0)
     parser.add_argument("--program-us-per-kib", type=float, default=200.0)
     return parser
@@ -66,14 +69,15 @@ async def _run(options: argparse.Namespace) -> None:
     battery = Battery(registers)
     timing = Timing(options.erase_ms_per_sector / 1e3, options.program_us_per_kib / 1e6)
     rng = random.Random(options.seed)
-    ecus = {each.name: Ecu(each, battery, timing, rng) for each in (*FLEET, GATEWAY)}
+    definitions = [scaled(each, options.memory_divisor) for each in (*FLEET, GATEWAY)]
+    ecus = {each.name: Ecu(each, battery, timing, rng) for each in definitions}
     by_address = {ecu.definition.logical_address: ecu for ecu in ecus.values()}
     control_path = folder / "control.sock"
     requests = Requests(folder / "requests.jsonl")
     gateway = Gateway(by_address, requests)
-    control = Control(battery, registers, ecus, gateway, requests)
-    requests.on_request = control.on_request
     bus = Bus(paced=options.pace)
+    control = Control(battery, registers, ecus, gateway, requests, bus.wire)
+    requests.on_request = control.on_request
     nodes = [CanNode(ecu, bus, requests) for ecu in ecus.values() if ecu.definition.can]
     servers = [await SocketcandServer(bus).serve(options.can_port)]
     doip, doip_port = await gateway.serve(options.doip_port)

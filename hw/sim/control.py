@@ -14,12 +14,14 @@ from typing import Any
 
 from hw import clock
 from hw.sim.battery import Battery
+from hw.sim.disturb import KINDS, TIMED, Disturbance, Wire
 from hw.sim.doip import Gateway
 from hw.sim.ecu import Ecu, Fault
 from hw.sim.log import Requests
 from hw.sim.registers import FAULTS, RegisterFile
 
 Command = dict[str, Any]
+GATEWAY_FAULTS = ("reset", "deaf", "alive_check")
 FAULT_KINDS = ("pending", "busy", "nrc", "drop_answer", "late_answer", "wrong_counter", "reset")
 
 
@@ -33,11 +35,12 @@ class Control:
         ecus: dict[str, Ecu],
         gateway: Gateway,
         requests: Requests,
+        wire: Wire,
     ) -> None:
         self._battery, self._registers = battery, registers
-        self._ecus, self._gateway = ecus, gateway
+        self._ecus, self._gateway, self._wire = ecus, gateway, wire
         self._requests = requests
-        self._triggers: list[tuple[str, int, list[int], Command]] = []
+        self._triggers: list[tuple[str, int, list[int], Callable[[], object]]] = []
         self.handlers: dict[str, Callable[[Command], Command]] = {
             "battery": self._do_battery,
             "sag": self._do_sag,
@@ -48,17 +51,23 @@ class Control:
             "fault": self._do_fault,
             "state": self._do_state,
             "gateway": self._do_gateway,
+            "wave": self._do_wave,
+            "voltages": self._do_voltages,
+            "wire": self._do_wire,
+            "exchange": self._do_exchange,
+            "lock_out": self._do_lock_out,
+            "heal": self._do_heal,
         }
 
     def on_request(self, ecu: str, service: int) -> None:
         """Run the triggers that wait for this request."""
         for trigger in list(self._triggers):
-            name, wanted, left, then = trigger
+            name, wanted, left, act = trigger
             if name == ecu and wanted == service:
                 left[0] -= 1
                 if left[0] <= 0:
                     self._triggers.remove(trigger)
-                    self.carry_out(then)
+                    act()
 
     def carry_out(self, command: Command) -> Command:
         """Do one command; never raises for what a test sent wrongly."""
@@ -78,9 +87,13 @@ class Control:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 try:
-                    answer = self.carry_out(json.loads(line))
-                except (ValueError, AttributeError) as error:
-                    answer = {"ok": False, "error": str(error)}
+                    command = json.loads(line)
+                    if command.get("do") == "await":
+                        await self._request_seen(command)
+                        command = {"do": "log", "after": len(self._requests)}
+                    answer = self.carry_out(command)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         writer.close()
@@ -103,11 +116,26 @@ class Control:
         return {}
 
     def _do_when(self, command: Command) -> Command:
-        service, count = int(command["service"]), int(command.get("count", 1))
-        self._triggers.append(
-            (self._ecu(command).definition.name, service, [count], dict(command["then"]))
-        )
+        then, after_s = dict(command["then"]), float(command.get("after_s", 0.0))
+
+        def act() -> None:
+            if after_s:
+                asyncio.get_running_loop().call_later(after_s, self.carry_out, then)
+            else:
+                self.carry_out(then)
+
+        self._on_service(command, act)
         return {}
+
+    async def _request_seen(self, command: Command) -> None:
+        """Answer only once the ECU has received the service for the `count`th time."""
+        seen = asyncio.Event()
+        self._on_service(command, seen.set)
+        await seen.wait()
+
+    def _on_service(self, command: Command, act: Callable[[], object]) -> None:
+        service, count = int(command["service"]), int(command.get("count", 1))
+        self._triggers.append((self._ecu(command).definition.name, service, [count], act))
 
     def _do_memory(self, command: Command) -> Command:
         address, length = int(command["address"]), int(command["length"])
@@ -147,7 +175,56 @@ class Control:
         }
 
     def _do_gateway(self, command: Command) -> Command:
-        self._gateway.awake = bool(command["awake"])
+        if "awake" in command:
+            self._gateway.awake = bool(command["awake"])
+            return {}
+        fault = command["fault"]
+        if fault not in GATEWAY_FAULTS:
+            raise ValueError(f"fault must be one of {GATEWAY_FAULTS}")
+        if fault == "deaf":
+            self._gateway.deaf_until = clock.now() + float(command["for_s"])
+        elif fault == "reset":
+            self._gateway.drop_all()
+        else:
+            self._gateway.ask_alive()
+        return {}
+
+    def _do_wave(self, command: Command) -> Command:
+        points = [(float(at_s), float(volts)) for at_s, volts in command["points"]]
+        self._battery.wave(points, float(command["for_s"]))
+        return {"at": clock.now()}
+
+    def _do_voltages(self, _command: Command) -> Command:
+        return {"changes": self._battery.history}
+
+    def _do_wire(self, command: Command) -> Command:
+        if command["fault"] not in KINDS:
+            raise ValueError(f"fault must be one of {KINDS}")
+        fault = Disturbance(
+            command["fault"], int(command.get("count", 1)), float(command.get("chance", 1.0))
+        )
+        if fault.kind in TIMED:
+            fault.until = clock.now() + float(command["for_s"])
+        self._wire.add(fault)
+        return {}
+
+    def _do_exchange(self, command: Command) -> Command:
+        hardware = command.get("hardware")
+        self._ecu(command).exchange(
+            command["serial"].encode(), hardware.encode() if hardware else None
+        )
+        return {}
+
+    def _do_lock_out(self, command: Command) -> Command:
+        self._ecu(command).lock_out(float(command["for_s"]))
+        return {}
+
+    def _do_heal(self, _command: Command) -> Command:
+        """Everything that a person at the car can put right: plug, battery, sensor, ignition."""
+        self._wire.heal()
+        self._gateway.awake, self._gateway.deaf_until = True, 0.0
+        self._battery.set_open_circuit(13.2)
+        self._registers.set_fault("none")
         return {}
 
     def _ecu(self, command: Command) -> Ecu:

@@ -8,6 +8,7 @@ import ssl
 import struct
 from typing import cast
 
+from hw import clock
 from hw.sim.ecu import Ecu
 from hw.sim.fleet import GATEWAY_ADDRESS, VIN
 from hw.sim.log import Requests
@@ -37,6 +38,7 @@ class Gateway:
         self._requests = requests
         self._active: dict[int, Connection] = {}
         self.awake = True
+        self.deaf_until = 0.0
 
     async def serve(
         self, port: int, tls: ssl.SSLContext | None = None
@@ -75,9 +77,20 @@ class Gateway:
         connection.source = source
         return 0x10
 
+    def drop_all(self) -> None:
+        """Reset every tester's connection, as a gateway that starts anew does."""
+        for connection in list(self._active.values()):
+            connection.drop()
+
+    def ask_alive(self) -> None:
+        """Ask every tester whether it is there, and drop those that do not say so."""
+        for connection in list(self._active.values()):
+            connection.demand_alive()
+
     def is_awake(self) -> bool:
         """Does the gateway itself have power, and has nobody put it to sleep?"""
-        return self.awake and self._ecus[GATEWAY_ADDRESS].is_alive()
+        hears = clock.now() >= self.deaf_until
+        return self.awake and hears and self._ecus[GATEWAY_ADDRESS].is_alive()
 
     def ecu_for(self, address: int) -> Ecu | None:
         """The ECU at a logical address."""
@@ -132,6 +145,19 @@ class Connection:
         transport = self._writer.transport
         transport.abort()
 
+    def demand_alive(self) -> None:
+        """Drop the connection unless the tester answers an alive check."""
+
+        async def check() -> None:
+            if not await self.is_alive():
+                self.drop()
+
+        self._remember(asyncio.ensure_future(check()))
+
+    def _remember(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def is_alive(self) -> bool:
         """Alive check (ISO 13400-2:2019, 7.7)."""
         self._alive.clear()
@@ -175,9 +201,8 @@ class Connection:
             self.send(0x8003, addresses + b"\x03")
         else:
             self.send(0x8002, addresses + b"\x00")
-            task = asyncio.ensure_future(self._gateway.handle(ecu, body[4:], self, target))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            handling = self._gateway.handle(ecu, body[4:], self, target)
+            self._remember(asyncio.ensure_future(handling))
 
 
 class Identification(asyncio.DatagramProtocol):

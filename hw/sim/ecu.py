@@ -148,6 +148,23 @@ class Ecu:
         """May the application run?"""
         return all(flash.valid for flash in self.flashes if flash.region.programmable)
 
+    @property
+    def volts(self) -> float:
+        """Its supply now."""
+        return self._battery.volts
+
+    def exchange(self, serial: bytes, hardware: bytes | None = None) -> None:
+        """Another ECU of the same make takes its place on the plug: other serial, other memory."""
+        self.dids[0xF18C] = serial
+        if hardware is not None:
+            self.dids[0xF191] = hardware
+        self.flashes = [Flash(region, self._rng) for region in self.definition.regions]
+        self.reset()
+
+    def lock_out(self, seconds: float) -> None:
+        """SecurityAccess answers requiredTimeDelayNotExpired (0x37) for a while."""
+        self._locked_until = clock.now() + seconds
+
     def is_alive(self) -> bool:
         """Does it have power and is it past its start?"""
         return self._battery.volts >= POWER_LOST_V and clock.now() >= self._silent_until

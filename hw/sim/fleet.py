@@ -5,7 +5,7 @@ The shipped simulator profiles describe exactly this table; `hw.sim` behaves by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 VIN = b"WFKZZZ8K1TA000017"
 
@@ -246,3 +246,12 @@ GATEWAY = EcuDefinition(
         b"8K0907468H", b"8K0907468H", b"0101", b"8K0907468", b"WFKGWY0000000903", b"BL-GW-0002"
     ),
 )
+
+
+def scaled(ecu: EcuDefinition, divisor: int) -> EcuDefinition:
+    """The same ECU with its memory, and the sectors of it, smaller by `divisor`."""
+    regions = tuple(
+        replace(region, size=region.size // divisor, sector_size=region.sector_size // divisor)
+        for region in ecu.regions
+    )
+    return replace(ecu, regions=regions)

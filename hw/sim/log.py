@@ -34,6 +34,9 @@ class Requests:
         """Close the file."""
         self._file.close()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def after(self, number: int) -> list[dict[str, Any]]:
         """Entries with a number above `number`, in the order in which they were received."""
         return self._entries[number:]
@@ -45,6 +48,7 @@ class Requests:
             "at": clock.now(),
             "ecu": ecu.definition.name,
             "link": link,
+            "volts": round(ecu.volts, 3),
             **_shown("request", request),
             "response": "",
         }
