@@ -139,7 +139,9 @@ class Control:
 
     def _do_memory(self, command: Command) -> Command:
         address, length = int(command["address"]), int(command["length"])
-        for flash in self._ecu(command).flashes:
+        ecu = self._ecu(command)
+        flashes = ecu.spare[1] if command.get("spare") and ecu.spare else ecu.flashes
+        for flash in flashes:
             if flash.holds(address, length):
                 return {"hex": flash.read(address, length).hex()}
         raise ValueError("no region holds this range")
@@ -209,10 +211,8 @@ class Control:
         return {}
 
     def _do_exchange(self, command: Command) -> Command:
-        hardware = command.get("hardware")
-        self._ecu(command).exchange(
-            command["serial"].encode(), hardware.encode() if hardware else None
-        )
+        dids = {int(did, 16): text.encode() for did, text in command.get("dids", {}).items()}
+        self._ecu(command).exchange(dids)
         return {}
 
     def _do_lock_out(self, command: Command) -> Command:

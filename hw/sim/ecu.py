@@ -108,6 +108,7 @@ class Ecu:
         self.faults: list[Fault] = []
         self.flashes = [Flash(region, rng) for region in definition.regions]
         self.dids = {did.did: did.value for did in definition.dids}
+        self.spare: tuple[dict[int, bytes], list[Flash]] | None = None
         self.state = SessionState()
         self.in_boot = False
         self._battery = battery
@@ -153,12 +154,18 @@ class Ecu:
         """Its supply now."""
         return self._battery.volts
 
-    def exchange(self, serial: bytes, hardware: bytes | None = None) -> None:
-        """Another ECU of the same make takes its place on the plug: other serial, other memory."""
-        self.dids[0xF18C] = serial
-        if hardware is not None:
-            self.dids[0xF191] = hardware
-        self.flashes = [Flash(region, self._rng) for region in self.definition.regions]
+    def exchange(self, dids: dict[int, bytes]) -> None:
+        """Put another ECU of the same make on the plug; done again, the first one is back.
+
+        Args:
+            dids: what the other one answers differently; its memory is its own.
+        """
+        other = self.spare
+        if other is None:
+            flashes = [Flash(region, self._rng) for region in self.definition.regions]
+            other = (self.dids | dids, flashes)
+        self.spare = (self.dids, self.flashes)
+        self.dids, self.flashes = other
         self.reset()
 
     def lock_out(self, seconds: float) -> None:
