@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,6 +24,9 @@ from hw.sim.log import Requests
 BITRATE = 500_000
 BUS_NAME = "can0"
 _TICK_S = 0.01
+_QUEUE_RETRY_S = 0.001
+_LINUX_FRAME = struct.Struct("=IB3x8s")
+"""`struct can_frame` of linux/can.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,52 @@ class CanNode:
         self._bus.send(
             Frame(frame.arbitration_id, frame.is_extended_id, bytes(frame.data)), self._node
         )
+
+
+class Interface:
+    """A real CAN interface of Linux as one node of the bus.
+
+    Args:
+        name: an interface that is up; its own queue and bit rate set the pace.
+
+    Raises:
+        OSError: it is not there, or is down.
+    """
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus, self._waiting = bus, deque[bytes]()
+        self._socket = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
+        self._socket.bind((name,))
+        self._socket.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._receive)
+        self._node = self._take
+        bus.attach(self._node)
+
+    def _receive(self) -> None:
+        identifier, length, data = _LINUX_FRAME.unpack(self._socket.recv(_LINUX_FRAME.size))
+        extended = bool(identifier & socket.CAN_EFF_FLAG)
+        if not identifier & (socket.CAN_ERR_FLAG | socket.CAN_RTR_FLAG):
+            number = identifier & (socket.CAN_EFF_MASK if extended else socket.CAN_SFF_MASK)
+            self._bus.send(Frame(number, extended, data[:length]), self._node)
+
+    def _take(self, frame: Frame) -> None:
+        identifier = frame.identifier | (socket.CAN_EFF_FLAG if frame.extended else 0)
+        self._waiting.append(_LINUX_FRAME.pack(identifier, len(frame.data), frame.data))
+        if len(self._waiting) == 1:
+            self._send()
+
+    def _send(self) -> None:
+        while self._waiting:
+            try:
+                self._socket.send(self._waiting[0])
+            except OSError as error:
+                if error.errno not in {errno.ENOBUFS, errno.EAGAIN}:
+                    raise
+                # The interface's queue is full; select(2) does not tell when it has room again.
+                self._loop.call_later(_QUEUE_RETRY_S, self._send)
+                return
+            self._waiting.popleft()
 
 
 class SocketcandServer:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.sim.battery import Battery
-from hw.sim.canbus import BITRATE, BUS_NAME, Bus, CanNode, SocketcandServer
+from hw.sim.canbus import BITRATE, BUS_NAME, Bus, CanNode, Interface, SocketcandServer
 from hw.sim.control import Control
 from hw.sim.doip import Gateway, Identification
 from hw.sim.ecu import Ecu, Timing
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fieldkit sim", description=__doc__)
     parser.add_argument("--can-port", type=int, default=0, help="socketcand port, 0: a free one")
+    parser.add_argument("--can-interface", help="a real CAN interface that the ECUs are on as well")
     parser.add_argument("--doip-port", type=int, default=0, help="DoIP port, 0: a free one")
     parser.add_argument("--doip-tls-cert", type=Path, help="PEM certificate; serves DoIP over TLS")
     parser.add_argument("--doip-tls-key", type=Path, help="PEM key of that certificate")
@@ -80,6 +81,8 @@ async def _run(options: argparse.Namespace) -> None:
     requests.on_request = control.on_request
     nodes = [CanNode(ecu, bus, requests) for ecu in ecus.values() if ecu.definition.can]
     servers = [await SocketcandServer(bus).serve(options.can_port)]
+    if options.can_interface:
+        Interface(bus, options.can_interface)
     doip, doip_port = await gateway.serve(options.doip_port)
     servers += [doip, await control.serve(control_path)]
     tls_port = 0
