@@ -25,6 +25,7 @@ core; a full 500 kbit/s bus leaves 220 µs. python-can's `virtual` bus deep-copi
 
 from __future__ import annotations
 
+import errno
 import logging
 import select
 import socket
@@ -36,6 +37,7 @@ import isotp
 
 from hw.clock import now
 from hw.links.base import FrameCheck, Link, LinkError, LinkGate, LinkLost, NoAnswer
+from hw.links.errorframes import CHECK_WIRING, explain_os_error, read_error_frame
 from hw.links.frames import Pace, frame_bits
 from hw.links.socketcand import SocketcandBus
 from hw.links.uri import CanUri
@@ -70,11 +72,6 @@ _TX_FAULTS = (
     isotp.MaximumWaitFrameReachedError,
 )
 
-# Error classes of Linux' can/error.h, in the identifier of an error frame.
-_ERROR_CONTROLLER = 0x004
-_ERROR_NO_ACK = 0x020
-_ERROR_BUS_OFF = 0x040
-
 _NO_MEDIUM = "Check that the adapter is plugged in and the CAN interface is up, then try again."
 
 # can-isotp warns about every odd frame; what matters of it becomes an error with a next step.
@@ -102,7 +99,7 @@ class CanLink(Link):
         self._sending = False
         self._read_until = 0.0
         self._faults: list[Exception] = []
-        self._lost = ""
+        self._lost = self._after_loss = ""
         self._stmin_s = 0.0
         self._frame_s = frame_bits(uri.tx, bytes(8), extended=uri.extended) / (
             uri.bitrate or 500_000  # ISO 15765-4's rate, where the URI does not say
@@ -190,7 +187,7 @@ class CanLink(Link):
         if isinstance(fault, isotp.FlowControlTimeoutError):
             raise NoAnswer(
                 f"The ECU sent no flow control frame within {N_BS_S} s, so it has not got the "
-                "whole message.",
+                f"whole message{f' ({self._trouble})' if self._trouble else ''}.",
                 "Check ignition, plug and the identifiers in the link, then try again.",
             )
         if isinstance(fault, isotp.OverflowError):
@@ -239,7 +236,7 @@ class CanLink(Link):
             try:
                 frame = self._bus.recv(remaining)
             except (can.CanError, OSError) as error:
-                raise self._lose(str(error)) from error
+                raise self._refused(error) from error
             if frame is None:
                 return None
             if frame.is_error_frame:
@@ -286,7 +283,7 @@ class CanLink(Link):
                 self._check()
             self._bus.send(message, SEND_LIMIT_S)
         except (can.CanError, OSError) as error:
-            raise self._lose(str(error)) from error
+            raise self._refused(error) from error
         if self._stmin_s and kind == _CONSECUTIVE:
             # STmin counts from the end of a frame on the bus (ISO 15765-2:2016, 9.6.5.5);
             # can-isotp counts from before it is handed over.
@@ -295,20 +292,34 @@ class CanLink(Link):
     # Trouble ------------------------------------------------------------------------------------
 
     def _judge_error_frame(self, frame: can.Message) -> None:
-        kind = frame.arbitration_id
-        if kind & _ERROR_BUS_OFF:
-            raise self._lose("the controller went bus-off")
-        if kind & _ERROR_NO_ACK:
-            self._trouble = "nothing on the bus acknowledges our frames"
-        elif kind & _ERROR_CONTROLLER:
-            self._trouble = "the CAN controller reports errors on the bus"
+        trouble = read_error_frame(frame.arbitration_id, bytes(frame.data))
+        if trouble is None:
+            return
+        if trouble.lost:
+            raise self._lose(trouble.what, CHECK_WIRING)
+        self._trouble = trouble.what
 
-    def _lose(self, reason: str) -> LinkLost:
-        self._lost = reason
+    def _refused(self, error: can.CanError | OSError) -> LinkLost:
+        """The medium took or gave no frame: what the controller says of it comes first."""
+        number = error.error_code if isinstance(error, can.CanError) else error.errno
+        what, next_step = explain_os_error(number, self._can.channel)
+        try:
+            while (frame := self._bus.recv(0)) is not None:
+                if frame.is_error_frame:
+                    self._judge_error_frame(frame)
+        except LinkLost as lost:
+            return lost
+        except (can.CanError, OSError):
+            pass  # The same trouble once more.
+        because = f": {self._trouble}" if self._trouble else ""
+        return self._lose(f"{what or error}{because}", next_step or _NO_MEDIUM)
+
+    def _lose(self, reason: str, next_step: str) -> LinkLost:
+        self._lost, self._after_loss = reason, next_step
         return self._lost_error()
 
     def _lost_error(self) -> LinkLost:
-        return LinkLost(f"The CAN link is lost: {self._lost}.", _NO_MEDIUM)
+        return LinkLost(f"The CAN link is lost: {self._lost}.", self._after_loss or _NO_MEDIUM)
 
     def _refuse_if_lost(self) -> None:
         if self._lost:
@@ -335,9 +346,12 @@ class CanLink(Link):
                 frame = self._bus.recv(0)
                 if frame is None:
                     break
-                seen = seen or frame.arbitration_id == self._can.rx
+                if frame.is_error_frame:
+                    self._judge_error_frame(frame)
+                else:
+                    seen = seen or frame.arbitration_id == self._can.rx
         except (can.CanError, OSError) as error:
-            raise self._lose(str(error)) from error
+            raise self._refused(error) from error
         return seen
 
 
@@ -525,6 +539,8 @@ def _writable_waiter(bus: can.BusABC) -> Callable[[], None]:
 
     def wait() -> None:
         if not poller.poll(SEND_LIMIT_S * 1000):
-            raise can.CanOperationError(f"the bus took no frame for {SEND_LIMIT_S} s")
+            raise can.CanOperationError(
+                f"the bus took no frame for {SEND_LIMIT_S} s", errno.ENOBUFS
+            )
 
     return wait
