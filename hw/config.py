@@ -11,6 +11,8 @@
     write_enable = "gpio17"               # "none" where it is not fitted
     wiring = "write_enable"               # "standby" where it is the transceiver's standby pin
     arm_button = "none"
+    lamp = "none"                         # lit while a write is under way
+    buzzer = "none"                       # sounds while a write waits for someone
 
     [media]
     a = "/media/fieldkit-a"
@@ -40,11 +42,13 @@ class VoltageConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutputsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The write-enable line and the arm button."""
+    """The kit's pins: `gpio0` to `gpio27`, or `none` where one is not fitted."""
 
     write_enable: str = "none"
     wiring: Literal["write_enable", "standby"] = "write_enable"
     arm_button: str = "none"
+    lamp: str = "none"
+    buzzer: str = "none"
 
 
 class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ from hw.messages import (
     Done,
     Event,
     Found,
+    GateChanged,
     GetJournal,
     GetRunLog,
     GetStatus,
@@ -93,7 +94,7 @@ class Daemon:
             )
             closing.callback(self._sampler.stop)
             self._writes = WriteService(
-                self._gate, self._sampler, self._outputs, config, state, self._server.publish
+                self._gate, self._sampler, self._outputs, config, state, self._publish
             )
             closing.callback(self._writes.close)
             self._closing = closing.pop_all()
@@ -122,6 +123,16 @@ class Daemon:
             sample = self._sampler.current()
             body = Voltage(at=now, volts=sample.volts, reason=sample.reason)
             self._server.publish(Event(run="", seq=0, body=body))
+
+    def _publish(self, event: Event) -> None:
+        """Lamp and buzzer are clients too: they hear of the gate as the screen does."""
+        if isinstance(event.body, GateChanged):
+            try:
+                self._outputs.show(event.body.state)
+            except UnavailableError as error:
+                # A lamp out of order stops no write; the screen shows the same.
+                logging.getLogger("fieldkit.hw").warning("%s", error.what)
+        self._server.publish(event)
 
     # Requests ---------------------------------------------------------------------------------
 

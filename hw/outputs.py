@@ -1,4 +1,4 @@
-"""The write-enable line and the arm button, through gpiozero.
+"""The write-enable line, the arm button, lamp and buzzer, through gpiozero.
 
 The line is low whenever the kit has not said otherwise: at start and at close. After a kill the
 kernel gives the pin back as an input, so the circuit needs its pull-down. A kit without the line
@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from hw.config import OutputsConfig
 from hw.errors import BadInputError, UnavailableError
+from hw.messages import GateStateName
 
 if TYPE_CHECKING:
     from gpiozero import Button, DigitalOutputDevice
     from gpiozero.pins import Factory
+
+LAMP_LIT = frozenset({"ARMED", "OPEN", "HELD", "CUT"})
+"""States of the gate in which a write is under way: leave the plug and the ignition alone."""
+BUZZER_SOUNDS = frozenset({"HELD", "CUT"})
+"""States in which the write waits for someone."""
 
 _PIN = re.compile(r"gpio([0-9]|1[0-9]|2[0-7])")
 
@@ -29,29 +35,29 @@ class Outputs:
         config: names of the pins (`gpio17`) or `none`.
 
     Raises:
-        BadInputError: a name is neither, or both name one pin.
+        BadInputError: a name is neither, or two name one pin.
         UnavailableError: the pins cannot be taken.
     """
 
     def __init__(self, config: OutputsConfig) -> None:
-        line, button = _number(config.write_enable), _number(config.arm_button)
-        if line is not None and line == button:
-            raise BadInputError(
-                f"kit.toml gives {config.write_enable} to both the line and the button.",
-                "Write the pin that each of them is wired to.",
-            )
-        real = line is not None or button is not None
-        with _explained():
-            factory = _factory(real=real)
-            # A line that is not fitted is a mock pin also beside a real button; which one is of no
-            # importance.
-            self._line = _line(factory, line) if line is not None else _line(_mock_factory(), 17)
-            try:
-                self._button = _button(factory, button)
-            except BaseException:
-                self._line.close()
-                raise
         self._closed = False
+        numbers = _numbers(config)
+        with _explained(), ExitStack() as taken:
+            factory = _factory(real=bool(numbers))
+            # A line that is not fitted is a mock pin also beside real ones; which one is of no
+            # importance.
+            fitted = "write_enable" in numbers
+            self._line = _output(
+                factory if fitted else _mock_factory(), numbers.get("write_enable", 17)
+            )
+            taken.callback(self._line.close)
+            self._shown = {
+                name: taken.enter_context(_output(factory, numbers[name]))
+                for name in _STATES
+                if name in numbers
+            }
+            self._button = _button(factory, numbers.get("arm_button"))
+            taken.pop_all()
 
     @property
     def write_enable(self) -> bool:
@@ -65,6 +71,16 @@ class Outputs:
         else:
             self._line.off()
 
+    def show(self, state: GateStateName) -> None:
+        """Let lamp and buzzer, where fitted, say what the gate's state means to a person.
+
+        Raises:
+            UnavailableError: a pin cannot be driven.
+        """
+        with _explained():
+            for name, output in self._shown.items():
+                output.value = state in _STATES[name]
+
     def arm_pressed(self) -> bool | None:
         """Is the arm button held down? None where it is not fitted."""
         return bool(self._button.is_pressed) if self._button is not None else None
@@ -76,8 +92,33 @@ class Outputs:
         self._closed = True
         self._line.off()
         self._line.close()
+        for output in self._shown.values():
+            output.close()
         if self._button is not None:
             self._button.close()
+
+
+_STATES = {"lamp": LAMP_LIT, "buzzer": BUZZER_SOUNDS}
+
+
+def _numbers(config: OutputsConfig) -> dict[str, int]:
+    """Number of each pin that is fitted, by its name in kit.toml."""
+    found: dict[str, int] = {}
+    for name in ("write_enable", "arm_button", *_STATES):
+        number = _number(getattr(config, name))
+        if number is None:
+            continue
+        if number in found.values():
+            raise BadInputError(
+                f"kit.toml gives gpio{number} to both {_name_of(number, found)} and {name}.",
+                "Write the pin that each of them is wired to.",
+            )
+        found[name] = number
+    return found
+
+
+def _name_of(number: int, found: dict[str, int]) -> str:
+    return next(name for name, taken in found.items() if taken == number)
 
 
 def _number(name: str) -> int | None:
@@ -121,7 +162,7 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-def _line(factory: Factory, number: int) -> DigitalOutputDevice:
+def _output(factory: Factory, number: int) -> DigitalOutputDevice:
     from gpiozero import DigitalOutputDevice  # noqa: PLC0415 - slow
 
     return DigitalOutputDevice(number, initial_value=False, pin_factory=factory)

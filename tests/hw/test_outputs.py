@@ -12,6 +12,7 @@ from gpiozero.pins.mock import MockFactory
 import hw.outputs
 from hw.config import OutputsConfig
 from hw.errors import BadInputError, UnavailableError
+from hw.messages import GateStateName
 from hw.outputs import Outputs
 
 
@@ -62,6 +63,26 @@ def test_the_arm_button_is_read(pins: MockFactory) -> None:
     assert outputs.arm_pressed() is True
     pin.drive_high()
     assert outputs.arm_pressed() is False
+    outputs.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "lamp", "buzzer"),
+    [("CLOSED", 0, 0), ("ARMED", 1, 0), ("OPEN", 1, 0), ("HELD", 1, 1), ("CUT", 1, 1)],
+)
+def test_lamp_and_buzzer_say_what_the_gate_means_to_a_person(
+    pins: MockFactory, state: GateStateName, lamp: int, buzzer: int
+) -> None:
+    outputs = Outputs(OutputsConfig(lamp="gpio22", buzzer="gpio23"))
+    for shown in ("HELD", state):
+        outputs.show(shown)
+    assert [pins.pin("GPIO22").state, pins.pin("GPIO23").state] == [lamp, buzzer]
+    outputs.close()
+
+
+def test_what_is_not_fitted_shows_nothing() -> None:
+    outputs = Outputs(OutputsConfig())
+    outputs.show("CUT")
     outputs.close()
 
 
