@@ -8,19 +8,22 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Only what a lock names by hash takes part: what has no wheel is built with the locked builder.
 INSTALL := $(PIP) install --use-pep517 --no-build-isolation --require-hashes -r
 READY := .venv/fieldkit-ready
+# Tools to hold the kit against, in an environment of their own.
+BENCH_READY := .venv-bench/fieldkit-ready
 
 # command=package: what the Debian package brings. Tests open backups and reports with the stock
 # tools, make an Intel HEX file with objcopy and have systemd read the units.
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
 	systemd-analyze=systemd
+DEBIAN_FOR_BENCH := age=age stress-ng=stress-ng
 DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint lock pi clean setup tools
+.PHONY: help demo test bench bench-compare lint lock pi clean setup tools
 
 help: ## Say what can be made.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 demo: setup ## The main job, end to end, on the simulated car (about a minute).
 	@$(BIN)/fieldkit demo
@@ -28,8 +31,13 @@ demo: setup ## The main job, end to end, on the simulated car (about a minute).
 test: setup tools lint ## Linters, types, import contracts and every test.
 	@$(BIN)/python -m pytest -q -W error -n 2 --dist loadfile
 
-bench: setup ## The numbers, with the stock stack side by side; also build/bench.json.
-	@$(BIN)/python -m tests.benchmark
+# QUICK=1 for fewer runs.
+bench: setup $(BENCH_READY) ## The numbers, beside the tools people use now; also build/bench.json.
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH)
+	@$(BIN)/python -m tests.benchmark $(if $(QUICK),--quick)
+
+bench-compare: setup ## That file against an earlier one: make bench-compare BASE=FILE.
+	@$(BIN)/python -m tests.benchmark.compare "$(BASE)"
 
 lint: setup ## ruff, mypy --strict and the import contracts.
 	@$(BIN)/ruff check --quiet .
@@ -48,8 +56,8 @@ pi: setup ## Add the GPIO library that a real kit's write-enable line needs.
 	@PYPI=1 $(INSTALL) requirements-pi.lock
 
 clean: ## Remove everything that was made here.
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
-		fieldkit.egg-info .coverage
+	rm -rf .venv .venv-bench build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+		.hypothesis fieldkit.egg-info .coverage
 	find appliance hw tests ui -name __pycache__ -prune -exec rm -rf {} +
 
 setup: $(READY)
@@ -67,3 +75,9 @@ $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@$(INSTALL) requirements.lock
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $(READY)
+
+$(BENCH_READY): requirements-bench.lock | $(READY)
+	@"$(PYTHON)" -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
+		--only-binary=:all: --require-hashes -r requirements-bench.lock
+	@touch $(BENCH_READY)

@@ -1,0 +1,131 @@
+"""What the measurements stand on: a simulated car, `fieldkit-hw` on it, and flashers of others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from hw.messages import StepDone, StepStarted
+from hw.plan import Download, VoltageWindow
+from tests.campaign.naive import connect, flash
+from tests.kit import WINDOW, Car, Kit
+
+BENCH_PYTHON = Path(".venv-bench/bin/python")
+"""An environment of its own for tools whose libraries must not mix with the kit's."""
+START_S = 0.5
+"""The ECU is silent for 0.3 s after its reset."""
+FLASH_LIMIT_S = 120.0
+
+
+@contextlib.contextmanager
+def bench_car(*options: str) -> Iterator[tuple[Car, Path]]:
+    """A car with flash that takes no time."""
+    fast = ("--erase-ms-per-sector", "0", "--program-us-per-kib", "0")
+    with tempfile.TemporaryDirectory(prefix="fkb") as folder:
+        car = Car(Path(folder) / "car", *fast, *options)
+        try:
+            yield car, Path(folder)
+        finally:
+            car.close()
+
+
+@contextlib.contextmanager
+def running_kit(car: Car, folder: Path, window: VoltageWindow = WINDOW) -> Iterator[Kit]:
+    """`fieldkit-hw` on a car."""
+    kit = Kit(folder / "kit", car.info["sensor"], window)
+    kit.start()
+    try:
+        yield kit
+    finally:
+        kit.stop()
+
+
+def kit_transfer(kit: Kit, car: Car, kind: str, address: int, data: bytes) -> float:
+    """Seconds of the download step of a whole gated flash through `fieldkit-hw`."""
+    plan = kit.plan(car.link(kind), data, address)
+    steps = [step for step in plan.steps if type(step).__name__ != "ReadBack"]
+    plan = msgspec.structs.replace(plan, steps=steps)
+    index = next(i for i, step in enumerate(steps) if isinstance(step, Download))
+    with kit.client() as watcher:
+        watcher.flash(kit, plan, data, kit.evidence(plan))
+        outcome = watcher.outcome(FLASH_LIMIT_S)
+        if outcome.outcome != "verified":
+            raise RuntimeError(outcome.what)
+        began = watcher.wait_for(StepStarted, index=index)
+        ended = watcher.wait_for(StepDone, index=index)
+        return float(ended.at - began.at)
+
+
+def stock_transfer(car: Car, kind: str, address: int, data: bytes) -> float:
+    """Seconds of the same transfer by udsoncan with doipclient or can-isotp."""
+    with connect(car.link(kind)) as connection:
+        seconds = flash(connection, address, data)
+    time.sleep(START_S)
+    return seconds
+
+
+class Flasher:
+    """A flasher of `tests/peers`, a process of its own that serves one flash after the other.
+
+    Args:
+        command: what starts it.
+        folder: where it finds the data.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._data = folder / "payload.bin"
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    @classmethod
+    def scapy(cls, car: Car, folder: Path) -> Self:
+        """scapy's ISOTPSoftSocket over the car's CAN."""
+        return cls([sys.executable, "-m", "tests.peers.scapy_flasher", car.link("can")], folder)
+
+    @classmethod
+    def gallia(cls, car: Car, folder: Path) -> Self:
+        """gallia's UDS client over the car's DoIP."""
+        script = "tests/peers/gallia_flasher.py"
+        return cls([str(BENCH_PYTHON), script, car.link("doip")], folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def transfer(self, address: int, data: bytes) -> float:
+        """Seconds of the transfer of a whole flash."""
+        self._data.write_bytes(data)
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the flasher has no pipes")
+        self._process.stdin.write(json.dumps({"address": address, "file": str(self._data)}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the flasher ended with {self._process.wait()}")
+        time.sleep(START_S)
+        return float(json.loads(line)["seconds"])
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that `percent` of all do not exceed; of few values the nearest there is."""
+    ordered = sorted(values)
+    return ordered[round(percent / 100 * (len(ordered) - 1))]
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle one."""
+    return float(statistics.median(values))
