@@ -80,11 +80,14 @@ class Bus:
 
     Attributes:
         wire: what goes wrong on it.
+        frame_at: when the frame that is being delivered ended on the bus, as a controller stamps
+            it; event loop's time, which wakes up to 1 ms late.
     """
 
     def __init__(self, *, paced: bool) -> None:
         self._paced = paced
         self.wire = Wire()
+        self.frame_at = 0.0
         self._nodes: list[Callable[[Frame], None]] = []
         self._queue: deque[tuple[float, Frame, Callable[[Frame], None]]] = deque()
         self._free_at = 0.0
@@ -101,10 +104,11 @@ class Bus:
     def send(self, frame: Frame, sender: Callable[[Frame], None]) -> None:
         """Put a frame on the bus."""
         hold_s = self.wire.hold_s()
+        loop = asyncio.get_running_loop()
         if not self._paced and not hold_s and not self._queue:
+            self.frame_at = loop.time()
             self._deliver(frame, sender)
             return
-        loop = asyncio.get_running_loop()
         start = max(self._free_at, loop.time() + hold_s)
         self._free_at = start + (frame_bits(frame) / BITRATE if self._paced else 0.0)
         self._queue.append((self._free_at, frame, sender))
@@ -115,7 +119,7 @@ class Bus:
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._queue and self._queue[0][0] <= loop.time():
-            _, frame, sender = self._queue.popleft()
+            self.frame_at, frame, sender = self._queue.popleft()
             self._deliver(frame, sender)
         if self._queue and self._timer is None:
             self._timer = loop.call_at(self._queue[0][0], self._flush)
@@ -251,8 +255,8 @@ class SocketcandServer:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def take(frame: Frame) -> None:
             identifier = f"{frame.identifier:0{8 if frame.extended else 3}X}"
-            now = asyncio.get_running_loop().time()
-            writer.write(f"< frame {identifier} {now:.6f} {frame.data.hex()} >".encode())
+            stamp = f"{self._bus.frame_at:.6f}"
+            writer.write(f"< frame {identifier} {stamp} {frame.data.hex()} >".encode())
 
         writer.write(b"< hi >")
         raw = False

@@ -24,7 +24,7 @@ from hw.sim.canbus import BITRATE, BUS_NAME, Bus, CanNode, Interface, Socketcand
 from hw.sim.control import Control
 from hw.sim.doip import Gateway, Identification
 from hw.sim.ecu import Ecu, Timing
-from hw.sim.fleet import FLEET, GATEWAY, TESTER_ADDRESS, EcuDefinition, scaled
+from hw.sim.fleet import FLEET, GATEWAY, TESTER_ADDRESS, EcuDefinition, limited
 from hw.sim.log import Requests
 from hw.sim.registers import RegisterFile
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, help="for sockets, log and sensor registers")
     parser.add_argument("--seed", type=int, default=1, help="of memory contents and seeds")
     parser.add_argument(
-        "--memory-divisor", type=int, default=1, help="of all sizes of memory and sectors"
+        "--memory-limit", type=int, default=0, help="bytes of a memory region; 0: as in a real one"
     )
     parser.add_argument("--erase-ms-per-sector", type=float, default=20.0)
     parser.add_argument("--program-us-per-kib", type=float, default=200.0)
@@ -70,7 +70,9 @@ async def _run(options: argparse.Namespace) -> None:
     battery = Battery(registers)
     timing = Timing(options.erase_ms_per_sector / 1e3, options.program_us_per_kib / 1e6)
     rng = random.Random(options.seed)
-    definitions = [scaled(each, options.memory_divisor) for each in (*FLEET, GATEWAY)]
+    definitions = [*FLEET, GATEWAY]
+    if options.memory_limit:
+        definitions = [limited(each, options.memory_limit) for each in definitions]
     ecus = {each.name: Ecu(each, battery, timing, rng) for each in definitions}
     by_address = {ecu.definition.logical_address: ecu for ecu in ecus.values()}
     control_path = folder / "control.sock"

@@ -248,10 +248,14 @@ GATEWAY = EcuDefinition(
 )
 
 
-def scaled(ecu: EcuDefinition, divisor: int) -> EcuDefinition:
-    """The same ECU with its memory, and the sectors of it, smaller by `divisor`."""
+def limited(ecu: EcuDefinition, limit: int) -> EcuDefinition:
+    """The same ECU with no memory region larger than `limit` bytes, in at least eight sectors."""
     regions = tuple(
-        replace(region, size=region.size // divisor, sector_size=region.sector_size // divisor)
+        replace(
+            region,
+            size=min(region.size, limit),
+            sector_size=min(region.sector_size, limit // 8),
+        )
         for region in ecu.regions
     )
     return replace(ecu, regions=regions)

@@ -48,6 +48,7 @@ class Requests:
             "at": clock.now(),
             "ecu": ecu.definition.name,
             "link": link,
+            "serial": ecu.dids[0xF18C].decode(),
             "volts": round(ecu.volts, 3),
             **_shown("request", request),
             "response": "",
