@@ -17,10 +17,15 @@ DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
 	systemd-analyze=systemd
 DEBIAN_FOR_BENCH := age=age stress-ng=stress-ng
+# The bench VM's emulator, what its kernel module is built with (objtool needs the library of
+# elfutils) and what the tests in it use.
+DEBIAN_FOR_BENCH_VM := qemu-system-x86_64=qemu-system-x86 busybox=busybox-static modprobe=kmod \
+	gcc=gcc eu-objdump=elfutils xz=xz-utils systemd-analyze=systemd udevadm=udev ip=iproute2 \
+	candump=can-utils
 DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-compare lint lock pi clean setup tools
+.PHONY: help demo test bench bench-vm bench-compare lint lock pi clean setup tools
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +43,10 @@ bench: setup $(BENCH_READY) ## The numbers, beside the tools people use now; als
 
 bench-compare: setup ## That file against an earlier one: make bench-compare BASE=FILE.
 	@$(BIN)/python -m tests.benchmark.compare "$(BASE)"
+
+bench-vm: pi ## tests/bench on a real kernel's CAN, I2C and GPIO, in a VM (about three minutes).
+	@PATH="$$PATH:/usr/sbin:/sbin" PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH_VM)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.bench.vm
 
 lint: setup ## ruff, mypy --strict and the import contracts.
 	@$(BIN)/ruff check --quiet .

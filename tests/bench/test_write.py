@@ -1,0 +1,198 @@
+"""A gated flash on real parts: SocketCAN, the sensor on a real I2C bus, pins of a real gpiochip.
+
+The witness is candump on the ECU's side of the bus: it knows nothing of the kit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.messages import GateChanged, Progress
+from tests.bench.conftest import (
+    BUTTON,
+    BUZZER,
+    LAMP,
+    LINE,
+    Bridge,
+    Pins,
+    record,
+    socketcan_plan,
+    until,
+)
+from tests.kit import Car, Kit, canonical
+
+SIZE = 0x4000
+REQUESTS = 0x7E0
+FIRST, CONSECUTIVE = 0x10, 0x20
+TRANSFER_DATA, TRANSFER_EXIT = 0x36, 0x37
+IN_FLIGHT_S = 0.1
+"""What the kit had handed to the kernel before the cut is on the bus by then."""
+OUTCOME_S = 100.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One frame as candump saw it; `at` is wall time."""
+
+    at: float
+    data: bytes
+
+
+class Witness:
+    """candump's log of the requests on the bus."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def frames(self) -> list[Seen]:
+        found = re.findall(r"\(([\d.]+)\) can1 7E0#([0-9A-F]+)", self._path.read_text())
+        return [Seen(float(at), bytes.fromhex(data)) for at, data in found]
+
+
+@contextmanager
+def witness(path: Path) -> Iterator[Witness]:
+    with (
+        path.open("w") as log,
+        subprocess.Popen(
+            ["candump", "-L", "-r", "4000000", f"can1,{REQUESTS:X}:7FF"], stdout=log
+        ) as dump,
+    ):
+        try:
+            time.sleep(0.5)  # It says nothing when it listens.
+            yield Witness(path)
+        finally:
+            dump.send_signal(signal.SIGINT)
+            dump.wait()
+
+
+def transfer_rate(frames: list[Seen]) -> float:
+    """KiB/s from the first block's first frame to the request that ends the transfer."""
+    start = next(f.at for f in frames if f.data[0] & 0xF0 == FIRST and f.data[2] == TRANSFER_DATA)
+    end = next(f.at for f in frames if f.data[:2] == bytes((1, TRANSFER_EXIT)))
+    return SIZE / 1024 / (end - start)
+
+
+def test_a_gated_flash_ends_verified_and_the_pins_follow_the_gate(
+    car: Car, kit: Kit, pins: Pins, tmp_path: Path
+) -> None:
+    payload = os.urandom(SIZE)
+    plan = socketcan_plan(kit, car, payload)
+    with witness(tmp_path / "dump") as seen, kit.client() as watcher:
+        pins.pull(BUTTON, up=True)
+        report = watcher.client.arm(canonical(plan), payload, kit.evidence(plan), dry=False)
+        refused = [result for result in report.results if not result.passed]
+        assert [(each.gate, each.reason) for each in refused] == [
+            ("USER_ACKNOWLEDGMENT", "The arm button is not pressed.")
+        ]
+        assert [pins.level(pin) for pin in (LINE, LAMP, BUZZER)] == [0, 0, 0]
+        pins.pull(BUTTON, up=False)
+        watcher.flash(kit, plan, payload, kit.evidence(plan))
+        watcher.wait_for(Progress)
+        assert [pins.level(pin) for pin in (LINE, LAMP, BUZZER)] == [1, 1, 0]
+        outcome = watcher.outcome(OUTCOME_S)
+        assert outcome.outcome == "verified", outcome
+        until(lambda: pins.level(LAMP) == 0, "the lamp is off")
+        assert [pins.level(pin) for pin in (LINE, BUZZER)] == [0, 0]
+    assert car.memory(0x8000, SIZE) == payload
+    assert car.do("state", ecu="engine")["app_valid"]
+    record("flash over SocketCAN, bench VM", transfer_rate(seen.frames()), "KiB/s")
+
+
+def sag_in_the_middle_of_a_block(car: Car, volts: float) -> threading.Thread:
+    """Let the voltage sag when a third of the next block is on the bus."""
+    sock = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
+    sock.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, struct.pack("=II", REQUESTS, 0x7FF))
+    sock.bind(("can1",))
+
+    def wait() -> None:
+        with sock:
+            consecutive = -1
+            while consecutive < 100:
+                data = sock.recv(16)[8:]
+                if data[0] & 0xF0 == FIRST and data[2] == TRANSFER_DATA:
+                    consecutive = 0
+                elif consecutive >= 0:
+                    consecutive += 1
+        car.do("sag", volts=volts, for_s=3.0)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_after_a_cut_no_further_frame_of_the_message_is_on_the_bus(
+    car: Car, kit: Kit, pins: Pins, tmp_path: Path
+) -> None:
+    payload = os.urandom(SIZE)
+    plan = socketcan_plan(kit, car, payload)
+    with witness(tmp_path / "dump") as seen, kit.client() as watcher:
+        sagging = sag_in_the_middle_of_a_block(car, 10.5)
+        watcher.flash(kit, plan, payload, kit.evidence(plan))
+        change = watcher.wait_for(GateChanged, OUTCOME_S, state="CUT")
+        cut_at = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + change.at
+        sagging.join()
+        assert "10.5" in change.reason
+        assert pins.level(LINE) == 0
+        until(lambda: pins.level(BUZZER) == 1, "the buzzer sounds")
+        until(lambda: (watcher.client.status().volts or 0.0) > 12.5, "the battery is back")
+        resumed_at = time.time()
+        watcher.client.resume(kit.acknowledge(plan))
+        outcome = watcher.outcome(OUTCOME_S)
+        assert outcome.outcome == "verified", outcome
+    assert car.memory(0x8000, SIZE) == payload
+    frames = seen.frames()
+    before = [frame for frame in frames if frame.at <= cut_at + IN_FLIGHT_S]
+    first = max(n for n, frame in enumerate(before) if frame.data[0] & 0xF0 == FIRST)
+    announced = (before[first].data[0] & 0x0F) << 8 | before[first].data[1]
+    sent = 6 + 7 * (len(before) - first - 1)
+    assert before[first].data[2] == TRANSFER_DATA
+    assert 0 < sent < announced
+    while_cut = [f for f in frames if cut_at + IN_FLIGHT_S < f.at < resumed_at]
+    # The session is kept alive; nothing else is said.
+    assert {frame.data[:3] for frame in while_cut} <= {bytes.fromhex("023e80")}
+    late = [f.at - cut_at for f in before if f.at > cut_at and f.data[0] & 0xF0 == CONSECUTIVE]
+    record("last frame after a cut, bench VM", max(late, default=0.0) * 1e3, "ms")
+    record("frames after a cut, bench VM", len(late), "frames")
+
+
+def test_the_line_falls_when_hw_is_killed(car: Car, kit: Kit, pins: Pins) -> None:
+    payload = os.urandom(SIZE)
+    plan = socketcan_plan(kit, car, payload)
+    with kit.client() as watcher:
+        watcher.flash(kit, plan, payload, kit.evidence(plan))
+        watcher.wait_for(Progress)
+        assert pins.level(LINE) == 1
+        kit.stop(signal.SIGKILL)
+        until(lambda: pins.level(LINE) == 0, "the line is low")
+        assert pins.level(LAMP) == 0
+    kit.start()
+    with kit.client() as watcher:
+        assert watcher.client.journal()[0].state == "interrupted"
+    assert pins.level(LINE) == 0
+
+
+def test_a_sensor_that_goes_away_in_a_write_cuts_it(
+    car: Car, kit: Kit, bridge: Bridge, pins: Pins
+) -> None:
+    payload = os.urandom(SIZE)
+    plan = kit.recovery(socketcan_plan(kit, car, payload))
+    with kit.client() as watcher:
+        watcher.flash(kit, plan, payload, kit.evidence(plan))
+        watcher.wait_for(Progress)
+        bridge.unplug()
+        change = watcher.wait_for(GateChanged, state="CUT")
+        assert "There is no valid voltage" in change.reason
+        assert pins.level(LINE) == 0
+        watcher.client.abort()
+        assert watcher.outcome(OUTCOME_S).outcome == "aborted_recoverable"
