@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-pi.lock")
+BENCH_LOCK = "requirements-bench.lock"
+"""Of an environment of its own, so that its versions are its own too."""
 UNITS = ("fieldkit-hw.service", "fieldkit-appliance.service")
 
 
@@ -36,7 +38,7 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[ =<>~;\[]", line, maxsplit=1)[0] for line in requirements}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, BENCH_LOCK])
 def test_a_lock_pins_and_hashes_everything_and_names_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert locked(text)
@@ -72,11 +74,12 @@ def test_the_locks_hold_every_dependency_of_every_group() -> None:
     groups = frame["project"]["optional-dependencies"]
     main, build, pi = (set(locked((ROOT / lock).read_text())) for lock in LOCKS)
     everyday = [*frame["project"]["dependencies"]]
-    for group in set(groups) - {"pi"}:
+    for group in set(groups) - {"pi", "bench"}:
         everyday += groups[group]
     assert names(everyday) <= main
     assert names(frame["dependency-groups"]["build"]) <= build
     assert names(groups["pi"]) <= pi
+    assert names(groups["bench"]) <= set(locked((ROOT / BENCH_LOCK).read_text()))
 
 
 def test_one_version_of_a_package_in_all_locks() -> None:

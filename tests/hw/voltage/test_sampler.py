@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,14 @@ from hw import clock
 from hw.errors import BadInputError
 from hw.sim.registers import Fault, RegisterFile
 from hw.voltage.ina219 import CONFIGURATION, Reading, SensorFault
-from hw.voltage.sampler import FROZEN_LOOKS, REOPEN_AFTER_FAULTS, Sample, Sampler, sampler_for
+from hw.voltage.sampler import (
+    DOUBT_LOOK_S,
+    FROZEN_LOOKS,
+    REOPEN_AFTER_FAULTS,
+    Sample,
+    Sampler,
+    sampler_for,
+)
 
 LIMIT_S = 20.0
 
@@ -265,6 +273,40 @@ def test_one_wild_reading_changes_nothing() -> None:
 def test_two_of_three_decide() -> None:
     samples = play(Script(fresh(12.6, 12.6, 12.6, 11.0, 11.1)))
     assert [sample.volts for sample in samples] == [None, None, 12.6, 12.6, 11.1]
+
+
+def test_a_reading_far_from_the_vote_is_looked_at_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+    at_s = [0.0]
+
+    class Told(Script):
+        def read(self) -> Reading:
+            reading = super().read()
+            looks.append(f"{reading.volts:g}")
+            return reading
+
+    def sleep(seconds: float) -> None:
+        looks.append("at once" if seconds <= 1.01 * DOUBT_LOOK_S else "a period")
+        at_s[0] += seconds
+
+    monkeypatch.setattr("hw.voltage.sampler.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("hw.voltage.sampler.clock", SimpleNamespace(now=lambda: at_s[0]))
+    script = Told(fresh(12.6, 12.6, 12.6, 11.5, 11.5, 11.5, 12.6, 11.5, 12.6))
+    sampler = Sampler(script.connect, lambda _sample: None, 250)
+    sampler.start()
+    assert script.done.wait(LIMIT_S)
+    told = list(looks)
+    script.released.set()
+    sampler.stop()
+    pairs = list(zip(told[::2], told[1::2], strict=True))
+    # A supply full of ripple is looked at twice as often and no more.
+    assert [volts for volts, pause in pairs if pause == "at once"] == ["11.5", "12.6", "12.6"]
+    assert [pause for _, pause in pairs] == [
+        *("a period", "a period", "a period"),
+        *("at once", "a period", "a period", "at once", "a period", "at once"),
+    ]
 
 
 def test_after_a_fault_three_good_readings_are_needed() -> None:
