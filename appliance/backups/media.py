@@ -19,7 +19,7 @@ from hw.config import MediaConfig
 
 MediumName = Literal["A", "B"]
 _MOUNTINFO = Path("/proc/self/mountinfo")
-_DIRECT_CHUNK = 1 << 20
+_DIRECT_CHUNK = 8 << 20
 _NO_DIRECT_IO = (errno.EINVAL, errno.EOPNOTSUPP)
 
 
@@ -172,18 +172,19 @@ def _read_direct(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
     try:
         size = os.fstat(descriptor).st_size
-        data = bytearray()
-        with mmap.mmap(-1, _DIRECT_CHUNK) as aligned:  # O_DIRECT wants memory on a page border
-            while len(data) < size:
-                count = os.readv(descriptor, [aligned])
+        # O_DIRECT wants whole pages; one piece of memory for all saves copying the parts.
+        pages = size // mmap.PAGESIZE + 1
+        with mmap.mmap(-1, pages * mmap.PAGESIZE) as aligned, memoryview(aligned) as room:
+            done = 0
+            while done < size:
+                with room[done : done + _DIRECT_CHUNK] as part:
+                    count = os.readv(descriptor, [part])
                 if count == 0:
-                    break
-                data += aligned[:count]
+                    raise OSError(errno.EIO, "the file ends early", str(path))
+                done += count
+            return bytes(room[:size])
     finally:
         os.close(descriptor)
-    if len(data) != size:
-        raise OSError(errno.EIO, "the file ends early", str(path))
-    return bytes(data)
 
 
 def _lock(descriptor: int, medium: Medium) -> None:

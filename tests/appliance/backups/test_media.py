@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.backups import check_media
-from appliance.backups.media import media_of, medium_errors, read_past_cache
+from appliance.backups.media import _read_direct, media_of, medium_errors, read_past_cache
 from appliance.errors import MediumError
 from hw.config import MediaConfig
 from tests.appliance.backups.conftest import Kit
@@ -110,11 +110,21 @@ def test_what_the_system_says_becomes_what_a_person_does(
     assert next_step in caught.value.next_step
 
 
-@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def read_direct(path: Path) -> bytes:
+    """What O_DIRECT gives, where the filesystem has it."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except OSError:
+        return read_past_cache(path)
+    return _read_direct(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, (1 << 20) + 1, 8 << 20, (8 << 20) + 1])
 def test_reading_past_the_cache_gives_every_byte(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
     (tmp_path / "file").write_bytes(data)
     assert read_past_cache(tmp_path / "file") == data
+    assert read_direct(tmp_path / "file") == data, "without the way out through the cache"
 
 
 REAL_MOUNTS = """
