@@ -229,6 +229,7 @@ class EvidenceChecker:
                 "file for this software number.",
                 "Make the backup again, with --known-good if the ECU refuses memory readout.",
             )
+        _check_coverage(case.plan, manifest)
         return {
             "backup": manifest.backup,
             "manifest_sha256": manifest_sha256,
@@ -443,6 +444,33 @@ def _fresh(gate: GateName, name: str, made: Moment, max_age_s: float) -> None:
             f"{max_age_s / 60:.0f} minutes old.",
             "Make it again.",
         )
+
+
+def _check_coverage(plan: WritePlan, manifest: BackupManifest) -> None:
+    """Whatever the plan overwrites must be held by the backup, or have a known-good stand-in."""
+    kinds = {item.kind for item in manifest.objects}
+    held = [(region.address, region.address + region.size) for region in manifest.regions]
+    if "image" not in kinds:
+        held = []
+    if "known_good" in kinds:
+        refused = filter(_is_negative_response, manifest.refused)
+        held += [(item.address, item.address + item.size) for item in refused]
+    for step in plan.steps:
+        if isinstance(step, Download):
+            missing = _first_outside(step.address, step.address + step.uncompressed_size, held)
+            if missing is not None:
+                raise _backup(
+                    f"The plan writes memory at 0x{missing:08X}, which the backup does not hold.",
+                    "Make the backup again with a profile that backs this memory up.",
+                )
+
+
+def _first_outside(start: int, end: int, held: Sequence[tuple[int, int]]) -> int | None:
+    """The first address of a range that no held range contains; None where all are."""
+    for first, behind in sorted(held):
+        if first <= start < behind:
+            start = behind
+    return start if start < end else None
 
 
 def _is_negative_response(refused: ReadoutRefused) -> bool:

@@ -43,12 +43,26 @@ class BackupObject(_Strict, frozen=True):
     size: Annotated[int, Meta(gt=0)]
 
 
+class HeldRegion(_Strict, frozen=True):
+    """A run of memory whose bytes lie in the `image` object."""
+
+    region: str
+    address: Annotated[int, Meta(ge=0)]
+    size: Annotated[int, Meta(gt=0)]
+
+
 class ReadoutRefused(_Strict, frozen=True):
-    """The ECU would not give its memory: what was asked and the negative response, as recorded."""
+    """The ECU would not give its memory: what was asked and the negative response, as recorded.
+
+    `address` and `size` say which memory; a `size` of 0, of a backup made before they were kept,
+    stands for none.
+    """
 
     region: str
     request: Hex
     response: Hex
+    address: Annotated[int, Meta(ge=0)] = 0
+    size: Annotated[int, Meta(ge=0)] = 0
 
 
 class BackupManifest(_Strict, frozen=True):
@@ -56,7 +70,8 @@ class BackupManifest(_Strict, frozen=True):
 
     `identity_sha256` is `identity_digest` over the identification DIDs, salted, so that the VIN is
     not readable on the medium. An `image` object is there, or every refused region is listed in
-    `refused` and a `known_good` object (a file for this software number) is there.
+    `refused` and a `known_good` object (a file for this software number) is there. `regions` lists
+    what the `image` holds: no other memory may be written under this backup.
     """
 
     format: Literal["fieldkit-backup/1"]
@@ -69,6 +84,7 @@ class BackupManifest(_Strict, frozen=True):
     objects: Annotated[list[BackupObject], Meta(min_length=1)]
     refused: list[ReadoutRefused]
     made: Moment
+    regions: list[HeldRegion] = []
 
 
 class ChecksStatement(_Strict, frozen=True):

@@ -60,6 +60,7 @@ from hw.statements import (
     BackupManifest,
     BackupObject,
     ChecksStatement,
+    HeldRegion,
     Moment,
     identity_digest,
 )
@@ -335,6 +336,7 @@ class Kit:
             ],
             refused=[],
             made=moment(),
+            regions=[HeldRegion(region="all", address=0, size=1 << 32)],
         )
         manifest = msgspec.structs.replace(manifest, **changes)
         document = canonical(manifest)

@@ -174,6 +174,21 @@ def test_a_plan_runs_once_for_each_acknowledgment_and_the_second_run_is_a_new_on
     assert engine.memory() == data
 
 
+# Backups ------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_of_the_moment_is_not_taken_for_an_ecu_that_cannot_be_read(stack: Stack) -> None:
+    job = stack.json("job", "new", "--customer", "Fleet Ltd", "--vehicle", "Test car")["job"]
+    words = ["backup", "make", "--job", job, "--profile", "sim-engine"]
+    words += ["--link", stack.link("engine", "doip")]
+    stack.control(do="fault", ecu="engine", fault="nrc", service=0x23, nrc=0x72)
+    ended = stack.fieldkit(*words)
+    assert ended.returncode != 0
+    assert "0x72" in ended.stderr
+    assert stack.json("job", "show", job)["backups"] == []
+    assert stack.json(*words)["refused"] == []
+
+
 # Refusals: nothing but reads in the car's log -----------------------------------------------------
 
 

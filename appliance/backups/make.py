@@ -13,6 +13,7 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ from hw.statements import (
     NAMESPACE_BACKUP,
     BackupManifest,
     BackupObject,
+    HeldRegion,
     ReadoutRefused,
     identity_digest,
 )
@@ -86,13 +88,14 @@ def make_backup(  # noqa: PLR0913 - what belongs to one backup, all by name
     identity: Sequence[IdentityValue],
     coding: bytes,
     images: Mapping[str, bytes],
+    regions: Sequence[HeldRegion] = (),
     refused: Sequence[ReadoutRefused] = (),
     known_good: bytes | None = None,
 ) -> BackupRef:
     """Store a backup on both media.
 
-    It counts once both copies were written durably, read again past the page cache, opened with
-    the kit's identity and found equal.
+    It counts once it was opened with the kit's identity, and both copies were written durably,
+    read again past the page cache and found equal.
 
     Args:
         unlocked: the opened kit; signs, and opens what was written.
@@ -103,6 +106,7 @@ def make_backup(  # noqa: PLR0913 - what belongs to one backup, all by name
         identity: the identification values read just now; only their salted hash stays readable.
         coding: the coding snapshot, JSON.
         images: bytes of each memory region that could be read, by region name.
+        regions: where each of them lies; a plan may overwrite only what is named here.
         refused: what the ECU answered for each region that could not.
         known_good: a file for this software number; demanded where no region could be read.
 
@@ -118,7 +122,7 @@ def make_backup(  # noqa: PLR0913 - what belongs to one backup, all by name
             "Give a known-good file for this software number: --known-good FILE.",
         )
     both = check_media(media)
-    manifest_of = _Describer(job, ecu, profile, identity, refused)
+    manifest_of = _Describer(job, ecu, profile, identity, regions, refused)
     prepared = _prepare(unlocked, _pack_all(identity, coding, images, known_good), manifest_of)
     size = sum(map(len, prepared.files.values())) + _ROOM_FOR_FOLDER
     with ExitStack() as locks:
@@ -184,6 +188,7 @@ class _Describer:
     ecu: str
     profile: str
     identity: Sequence[IdentityValue]
+    regions: Sequence[HeldRegion]
     refused: Sequence[ReadoutRefused]
 
     def manifest(self, objects: list[BackupObject]) -> BackupManifest:
@@ -197,6 +202,7 @@ class _Describer:
             identity_salt=salt.hex(),
             identity_sha256=identity_digest(salt, self.identity),
             objects=objects,
+            regions=list(self.regions),
             refused=list(self.refused),
             made=moment(),
         )
@@ -252,30 +258,37 @@ def kit_signers(unlocked: Unlocked) -> AllowedSigners:
 
 def _write_both(unlocked: Unlocked, both: tuple[Medium, Medium], prepared: _Prepared) -> None:
     backup = prepared.trusted.manifest.backup
-    with ExitStack() as stack:
+    # Two media are two devices: neither waits for the other.
+    with ExitStack() as stack, ThreadPoolExecutor(len(both)) as at_once:
         folders = [stack.enter_context(unfinished_folder(medium, backup)) for medium in both]
-        for medium, folder in zip(both, folders, strict=True):
-            write_folder(medium, folder, prepared.files)
-        for medium, folder in zip(both, folders, strict=True):
-            _prove(unlocked, medium, folder, prepared)
-        for medium, folder in zip(both, folders, strict=True):
+        pairs = list(zip(both, folders, strict=True))
+        written = [at_once.submit(write_folder, *pair, prepared.files) for pair in pairs]
+        _open(unlocked, prepared)
+        for one in written:
+            one.result()
+        proven = [at_once.submit(_prove, *pair, prepared.files) for pair in pairs]
+        for one in proven:
+            one.result()
+        for medium, folder in pairs:
             name_folder(medium, folder, backup)
 
 
-def _prove(unlocked: Unlocked, medium: Medium, folder: Path, prepared: _Prepared) -> None:
-    """Read a copy again, verify its signature, open it and compare, before it counts."""
-    with medium_errors(medium):
-        files = {name: read_past_cache(folder / name) for name in prepared.files}
-    if files != prepared.files:
-        raise _unreliable(medium)
-    backup = prepared.trusted.manifest.backup
-    trust_manifest(files[MANIFEST], files[SIGNATURE], kit_signers(unlocked), backup)
+def _open(unlocked: Unlocked, prepared: _Prepared) -> None:
+    """Open what was encrypted and compare; both media must then give back exactly these bytes."""
     for name, plain in prepared.plain.items():
-        try:
-            opened = decrypt(files[name], unlocked.kit_identity)
-        except DecryptionError as error:
-            raise _unreliable(medium) from error
-        if opened != plain:
+        if decrypt(prepared.files[name], unlocked.kit_identity) != plain:
+            raise DecryptionError(
+                "What was encrypted opens to something else; the backup does not count.",
+                "Make the backup again. If it fails again, this kit's memory is faulty.",
+            )
+
+
+def _prove(medium: Medium, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Read a copy again and compare, before it counts; one file at a time, for memory's sake."""
+    for name, data in files.items():
+        with medium_errors(medium):
+            found = read_past_cache(folder / name)
+        if found != data:
             raise _unreliable(medium)
 
 

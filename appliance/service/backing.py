@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,7 +40,7 @@ from hw.config import MediaConfig
 from hw.errors import BadInputError, RefusedError
 from hw.plan import IdentityValue
 from hw.sshsig import AllowedSigners
-from hw.statements import BackupManifest, ReadoutRefused
+from hw.statements import BackupManifest, HeldRegion, ReadoutRefused
 
 
 class SnapshotValue(Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class BackupDesk:
             ),
             coding=_snapshot([entry.name for entry in profile.coding], coding),
         )
-        images, refused = _read_memory(profile, ecu)
+        memory = _read_memory(profile, ecu)
         ref = make_backup(
             self.unlocked,
             self.media,
@@ -114,8 +114,9 @@ class BackupDesk:
             profile=profile.name,
             identity=_identifying(profile, identification),
             coding=msgspec.json.encode(snapshot),
-            images=images,
-            refused=refused,
+            images=memory.images,
+            regions=memory.regions,
+            refused=memory.refused,
             known_good=asked.known_good,
         )
         content = read_backup(self.unlocked, self.media, ref.id)
@@ -224,20 +225,37 @@ class BackupDesk:
         return str(first.folder(backup)), str(second.folder(backup))
 
 
-def _read_memory(profile: Profile, ecu: Ecu) -> tuple[dict[str, bytes], list[ReadoutRefused]]:
-    images: dict[str, bytes] = {}
-    refused: list[ReadoutRefused] = []
+@dataclass(frozen=True)
+class _Memory:
+    """What the ECU gave of its memory, where it lies, and what it refused."""
+
+    images: dict[str, bytes] = field(default_factory=dict)
+    regions: list[HeldRegion] = field(default_factory=list)
+    refused: list[ReadoutRefused] = field(default_factory=list)
+
+
+def _read_memory(profile: Profile, ecu: Ecu) -> _Memory:
+    memory = _Memory()
     for region in profile.memory:
         if not region.backup:
             continue
         first = ecu.region(region)
         if first.response:
-            refused.append(
-                ReadoutRefused(region=region.name, request=first.request, response=first.response)
+            memory.refused.append(
+                ReadoutRefused(
+                    region=region.name,
+                    request=first.request,
+                    response=first.response,
+                    address=region.address,
+                    size=region.size,
+                )
             )
         else:
-            images[region.name] = _read_again(ecu, region, first.data)
-    return images, refused
+            memory.images[region.name] = _read_again(ecu, region, first.data)
+            memory.regions.append(
+                HeldRegion(region=region.name, address=region.address, size=region.size)
+            )
+    return memory
 
 
 def _read_again(ecu: Ecu, region: Region, first: bytes) -> bytes:

@@ -21,6 +21,9 @@ READ_MEMORY_BY_ADDRESS = 0x23
 REQUEST_UPLOAD = 0x35
 SESSION_CONTROL = 0x10
 NEGATIVE = 0x7F
+LASTING_NRCS = frozenset({0x11, 0x12, 0x31, 0x33, 0x34, 0x7E, 0x7F})
+"""Refusals that a second try does not change (ISO 14229-1:2020, Annex A): not supported, out of
+range, access denied, authentication required. Any other is an error of the moment."""
 
 
 class UnreadableEcu(UnavailableError):
@@ -125,8 +128,9 @@ class Ecu:
                 return RegionAnswer(region.name, data=self._hw.read_memory(request))
             except RemoteError as error:
                 asked = _memory_request(request)
-                # Only the first request's own refusal says that this memory is not read out.
-                if error.nrc < 0 or error.service != asked[0]:
+                # Only the first request's own refusal says that this memory is not read out, and
+                # only one that will be the same the next time.
+                if error.nrc not in LASTING_NRCS or error.service != asked[0]:
                     raise
                 answered = bytes([NEGATIVE, error.service, error.nrc])
                 return RegionAnswer(region.name, request=asked.hex(), response=answered.hex())

@@ -130,7 +130,7 @@ class Judge:
             self._check_records()
         return Verdict(
             run=self._scenario.run,
-            outcome=outcome,
+            outcome="defect" if self._defects else outcome,
             stated=self._seen.stated,
             defects=self._defects,
             faults=[fault.name for fault in self._scenario.faults],
@@ -164,8 +164,6 @@ class Judge:
         elif writes and stated in ("refused", "draft", "ready"):
             self._check_refused(writes)
         self._check_spare()
-        if self._defects:
-            return "defect"
         if stated == "verified":
             return "recovered" if self._was_recovered() else "verified"
         return "refused"

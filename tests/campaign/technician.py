@@ -110,7 +110,7 @@ class Technician:
         self._recover()
         if self._wrong == "acknowledgment used twice":
             self._forge_again(plan)
-        self.seen.stated = self._look().state
+        self.seen.stated = self._last_word()
         return self.seen
 
     # Steps ------------------------------------------------------------------------------------
@@ -279,6 +279,13 @@ class Technician:
 
     def _unfinished(self) -> bool:
         return any(run.job == self.seen.job for run in self._insist(self._status).runs)
+
+    def _last_word(self) -> str:
+        """What the record says once it has caught up with hw."""
+        began = time.monotonic()
+        while (state := self._look().state) == "writing":
+            self._pause(began, "hw has ended the write, the job's record has not")
+        return state
 
     # Looking and trying -----------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ QUICK = {
     "pending_limit_s": "20.0",
     "busy_limit_s": "1.0",
 }
-_DEMANDS = 'container_demands = "sw_part_number"'
+DEMANDS = 'container_demands = "sw_part_number"'
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def quick_profile(text: str) -> str:
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         if not found:
             raise ValueError(f"the profile has no {key}")
+    # A file says which software it replaces, so that one for another variant can be told.
+    text = text.replace('name = "software_number"', f'name = "software_number"\n{DEMANDS}')
     text = re.sub(
         r"^max_block_length = 0$", f"max_block_length = {BLOCK_BYTES}", text, flags=re.MULTILINE
     )

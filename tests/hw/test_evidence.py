@@ -34,6 +34,7 @@ from hw.statements import (
     NAMESPACE_CHECKS,
     NAMESPACE_PROFILE,
     BackupObject,
+    HeldRegion,
     ReadoutRefused,
     identity_digest,
 )
@@ -589,7 +590,13 @@ def _object(kind: Any, data: bytes) -> BackupObject:
 
 
 CODING, IMAGE = b"age coding", b"age image" * 100
-REFUSED = ReadoutRefused(region="all", request="23440000800000000400", response="7f2333")
+REFUSED = ReadoutRefused(
+    region="all",
+    request="23440000800000000400",
+    response="7f2333",
+    address=0x8000,
+    size=len(PAYLOAD),
+)
 
 
 @pytest.mark.parametrize(
@@ -612,6 +619,70 @@ def test_what_a_backup_must_hold(
         assert reason in bench.refused("DUAL_BACKUP")
     else:
         assert bench.check()["DUAL_BACKUP"].passed
+
+
+START, END = 0x8000, 0x8000 + len(PAYLOAD)
+
+
+def held(*ranges: tuple[int, int]) -> list[HeldRegion]:
+    """Regions from a first to behind a last address."""
+    return [
+        HeldRegion(region=f"r{start:x}", address=start, size=end - start) for start, end in ranges
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "missing"),
+    [
+        ([(START, END)], None),
+        ([(0, END + 1)], None),
+        ([(START + 2, END), (START, START + 2)], None),
+        ([(START, START + 3), (START + 1, END)], None),
+        ([], START),
+        ([(0, START)], START),
+        ([(START + 1, END)], START),
+        ([(START, END - 1)], END - 1),
+        ([(START, START + 1), (START + 2, END)], START + 1),
+    ],
+)
+def test_an_image_must_hold_all_that_the_plan_overwrites(
+    bench: Bench, ranges: list[tuple[int, int]], missing: int | None
+) -> None:
+    bench.backup = bench.kit.backup(regions=held(*ranges))
+    if missing is None:
+        assert bench.check()["DUAL_BACKUP"].passed
+    else:
+        assert f"0x{missing:08X}, which the backup" in bench.refused("DUAL_BACKUP")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "response", "passes"),
+    [
+        (["coding", "image", "known_good"], "7f2333", True),
+        (["coding", "image"], "7f2333", False),
+        (["coding", "image", "known_good"], "6300", False),
+    ],
+)
+def test_a_refused_region_beside_an_image_needs_a_known_good_file(
+    bench: Bench, kinds: list[str], response: str, passes: bool
+) -> None:
+    objects = [_object(kind, CODING if kind == "coding" else IMAGE) for kind in kinds]
+    refused = [msgspec.structs.replace(REFUSED, response=response)]
+    other = held((0, 0x100))
+    bench.backup = bench.kit.backup(objects=objects, refused=refused, regions=other)
+    if passes:
+        assert bench.check()["DUAL_BACKUP"].passed
+    else:
+        assert "does not hold" in bench.refused("DUAL_BACKUP")
+
+
+def test_regions_without_an_image_hold_nothing(bench: Bench) -> None:
+    objects = [_object("coding", CODING), _object("known_good", IMAGE)]
+    elsewhere = msgspec.structs.replace(REFUSED, address=END)
+    bench.backup = bench.kit.backup(
+        objects=objects, refused=[elsewhere], regions=held((START, END))
+    )
+    assert "does not hold" in bench.refused("DUAL_BACKUP")
 
 
 @pytest.mark.parametrize(
