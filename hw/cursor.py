@@ -158,8 +158,7 @@ class Cursor:
                 yield from _read_back(index, step)
             else:
                 yield from _exchange(index, step)
-                if isinstance(step, Reset) or step == Session(session=0x01):
-                    # The default session undoes both (ISO 14229-1:2020, 10.2, 10.8).
+                if _starts_anew(step):
                     self._sent_restorable.clear()
 
     def _restoring(self, steps: Sequence[RestoreStep]) -> Moves:
@@ -182,7 +181,7 @@ class Cursor:
             _demand(answer[:2], bytes([request[0] + 0x40, request[1]]), "It was not confirmed")
             if undone:
                 self._sent_restorable = [
-                    other for other in self._sent_restorable if type(other) is not type(step)
+                    other for other in self._sent_restorable if not _undoes(step, other)
                 ]
 
     def _unlock(self, index: int, step: Unlock) -> Moves:
@@ -221,6 +220,28 @@ class Cursor:
             )
             _demand(answer[:2], bytes((0x76, counter)), f"Block {block} was not confirmed")
         self._done_bytes += size
+
+
+def _starts_anew(step: Step) -> bool:
+    """Is the ECU in its default session after this, with 0x28 and 0x85 undone?
+
+    ISO 14229-1:2020, 10.2, 10.3, 10.8: hardReset, keyOffOnReset and softReset restart it. 0x04 and
+    0x05 only change how it powers down, and what others do only its maker knows.
+    """
+    restarts = isinstance(step, Reset) and step.reset_type in (0x01, 0x02, 0x03)
+    return restarts or step == Session(session=0x01)
+
+
+def _undoes(step: Step, other: Step) -> bool:
+    """Does this restore request put back all that the other one switched off?
+
+    The communication type (ISO 14229-1:2020, Annex B.1) names kinds of messages in bits 0-1 and the
+    subnet in bits 4-7.
+    """
+    if isinstance(step, CommunicationControl) and isinstance(other, CommunicationControl):
+        on, off = step.communication_type, other.communication_type
+        return on >> 4 == off >> 4 and not off & 0x03 & ~on
+    return type(step) is type(other)
 
 
 def _request_download(step: Download) -> bytes:

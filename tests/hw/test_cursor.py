@@ -486,7 +486,9 @@ def test_nothing_is_put_back_that_was_not_touched() -> None:
     assert untouched.to_restore == []
 
 
-@pytest.mark.parametrize("ends", [Reset(reset_type=1), Session(session=1)])
+@pytest.mark.parametrize(
+    "ends", [*(Reset(reset_type=kind) for kind in (1, 2, 3)), Session(session=1)]
+)
 def test_a_reset_and_the_default_session_put_everything_back(ends: Step) -> None:
     walk = cursor([*OFF, ends, Session(session=3)])
     walk_through(walk, 3)
@@ -507,6 +509,46 @@ def test_a_reset_that_was_not_confirmed_puts_nothing_back() -> None:
     with pytest.raises(StepFailed):
         walk.advance(b"\x51\x02")
     assert walk.to_restore == ["0x28", "0x85"]
+
+
+@pytest.mark.parametrize("reset_type", [0x04, 0x05, 0x40, 0x7E])
+def test_a_reset_that_need_not_restart_the_ecu_undoes_nothing(reset_type: int) -> None:
+    """enableRapidPowerShutDown and its like leave the ECU as it is; others only the maker knows."""
+    walk = cursor([*OFF, Reset(reset_type=reset_type)])
+    for answer in ("c502", "6803", f"51{reset_type:02x}"):
+        walk.advance(bytes.fromhex(answer))
+    assert walk.move is None
+    assert walk.to_restore == ["0x28", "0x85"]
+
+
+@pytest.mark.parametrize(
+    ("off", "on", "undone"),
+    [
+        (0x01, 0x01, True),
+        (0x01, 0x03, True),
+        (0x02, 0x03, True),
+        (0x03, 0x03, True),
+        (0x03, 0x01, False),
+        (0x03, 0x02, False),
+        (0x02, 0x01, False),
+        (0x11, 0x11, True),
+        (0x11, 0x21, False),
+        (0x11, 0x01, False),
+    ],
+)
+def test_only_the_messages_that_are_switched_on_again_count_as_restored(
+    off: int, on: int, undone: bool
+) -> None:
+    """ISO 14229-1:2020, Annex B.1: bits 0-1 name the kind of messages, 4-7 the subnet."""
+    walk = cursor(
+        [CommunicationControl(control_type=3, communication_type=off), Session(session=3)],
+        restore=[CommunicationControl(control_type=0, communication_type=on)],
+    )
+    walk.advance(b"\x68\x03")
+    walk.restore()
+    assert walk.expected == bytes([0x28, 0x00, on])
+    walk.advance(b"\x68\x00")
+    assert walk.to_restore == ([] if undone else ["0x28"])
 
 
 def test_what_the_plan_undoes_itself_is_not_restored_again() -> None:

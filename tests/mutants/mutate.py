@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import libcst as cst
+import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.file_mutation import deep_replace
 from mutmut.mutation.mutators import mutation_operators, operator_string
@@ -128,7 +129,7 @@ def _left_out(node: cst.Expr | cst.Raise) -> Iterable[cst.CSTNode]:
 
 
 def _nothing_returned(node: cst.Return) -> Iterable[cst.CSTNode]:
-    if node.value is not None:
+    if node.value is not None and not m.matches(node.value, m.Name("None")):
         yield node.with_changes(value=None)
 
 
