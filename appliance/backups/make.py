@@ -23,8 +23,6 @@ from msgspec import Struct
 from appliance.age import DecryptionError, decrypt, encrypt
 from appliance.backups.contents import Kind, pack_coding, pack_image, pack_known_good
 from appliance.backups.layout import (
-    MANIFEST,
-    SIGNATURE,
     TrustedManifest,
     object_name,
     trust_manifest,

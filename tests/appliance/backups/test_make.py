@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.age import encrypt
+from appliance.age import DecryptionError, encrypt
 from appliance.backups import BackupRef, list_backups, make_backup, open_backup, read_backup
 from appliance.backups import make as making
 from appliance.backups.media import read_past_cache
@@ -271,7 +271,7 @@ def test_a_backup_that_the_kit_cannot_open_again_does_not_count(
     kit: Kit, media: MediaConfig, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making, "encrypt", lambda plain, keys: encrypt(plain, keys[1:]))
-    with pytest.raises(MediumError, match="does not count"):
+    with pytest.raises(DecryptionError, match="cannot be opened"):
         make()
     assert list_backups(media) == []
 
