@@ -70,6 +70,11 @@ class Rig:
         self.gate = Gate(self.line, self._changed)
 
     def _changed(self, change: GateChange) -> None:
+        assert change.at == self.clock.time
+        assert change.reason.strip()
+        # Only where there is something to do is it said what.
+        assert isinstance(change.next_step, str)
+        assert bool(change.next_step) is (change.state in ("ARMED", "HELD", "CUT"))
         self.line.story.append(change.state)
         self.changes.append(change)
 

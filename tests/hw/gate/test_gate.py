@@ -530,3 +530,66 @@ def test_a_transfer_exit_without_a_download_is_refused(rig: Rig) -> None:
     rig.plan.expected, rig.plan.transfer_digest = b"\x37", ""
     with pytest.raises(NotPlanned):
         gate.admit(b"\x37")
+
+
+# What people are told -----------------------------------------------------------------------------
+
+
+def test_a_new_gate_is_closed_and_there_is_nothing_to_do(rig: Rig) -> None:
+    assert rig.state() == "CLOSED"
+    assert rig.gate.reason == "No write is planned."
+    assert rig.gate.next_step == ""
+
+
+def test_before_the_first_sample_a_change_tells_no_voltage(rig: Rig) -> None:
+    rig.gate.arm(rig.plan, WINDOW, rig.clock.time + 60)
+    assert rig.changes[-1].volts is None
+
+
+def test_a_refusal_names_the_service(rig: Rig) -> None:
+    with pytest.raises(NotPlanned, match=r"request 0x2E can change the ECU"):
+        rig.gate.admit(NEXT)
+    with pytest.raises(NotPlanned, match=r"request empty can change the ECU"):
+        rig.gate.admit(b"")
+    rig.opened()
+    with pytest.raises(NotPlanned, match=r"request 0x14 is not what the plan sends next"):
+        rig.gate.admit(b"\x14\xff\xff\xff")
+
+
+def test_an_opening_that_is_refused_names_the_voltage_or_that_there_is_none(rig: Rig) -> None:
+    rig.armed()
+    rig.sample(12.3)
+    with pytest.raises(WriteCut, match=r"voltage is 12\.30 V, outside the window\."):
+        rig.gate.open(rig.clock.time + 60, resume=False)
+    rig.gate.cut("for the test")
+    rig.clock.time += 1.0
+    with pytest.raises(WriteCut, match=r"voltage is missing\."):
+        rig.gate.open(rig.clock.time + 60, resume=True)
+
+
+def test_a_frame_refused_before_the_start_says_how_to_start(rig: Rig) -> None:
+    with pytest.raises(WriteCut) as refused:
+        rig.gate.check_frame()
+    assert refused.value.next_step.startswith("Mend the supply")
+    rig.armed()
+    with pytest.raises(WriteCut) as refused:
+        rig.gate.check_frame()
+    assert refused.value.next_step == "Start the write."
+
+
+def test_the_end_of_a_cut_write_tells_the_last_voltage_that_was_seen(rig: Rig) -> None:
+    rig.opened()
+    rig.sample(10.5)
+    rig.clock.time += 60.0
+    rig.gate.poll()
+    rig.gate.close("over")
+    assert [(change.state, change.volts) for change in rig.changes[-2:]] == [
+        ("CUT", 10.5),
+        ("CLOSED", 10.5),
+    ]
+
+
+def test_only_a_transfer_exit_waits_for_the_data(rig: Rig) -> None:
+    rig.opened()
+    rig.plan.transfer_digest = hashlib.sha256(b"still to come").hexdigest()
+    assert rig.gate.admit(NEXT) is not None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw.gate.errors import NotPlanned, WriteCut, WriteHeld
-from hw.gate.reads import READ_LIST, is_read
+from hw.gate.reads import READ_LIST, ReadShape, is_read
 from tests.hw.gate.rig import NEXT, Rig
 
 STATES = ("CLOSED", "ARMED", "OPEN", "HELD", "CUT")
@@ -97,6 +97,36 @@ def test_access_ends_with_its_block_also_after_an_error(rig: Rig) -> None:
     with pytest.raises(ZeroDivisionError), rig.gate.access():
         _ = 1 / 0
     assert not admitted(rig, b"\x27\x01")
+
+
+@pytest.mark.parametrize(
+    "longer", ["100100", "100300", "3e0000", "3e8000", "360000", "3700", "1001" + "00" * 6]
+)
+def test_a_request_that_is_longer_than_its_reading_shape_is_a_write(longer: str) -> None:
+    for planned in (False, True):
+        assert is_read(bytes.fromhex(longer), planned=planned) is False
+
+
+def test_no_request_at_all_is_no_read(rig: Rig) -> None:
+    assert is_read(b"", planned=False) is False
+    for state in STATES:
+        rig.gate.close("for the test")
+        rig.in_state(state)
+        with pytest.raises((NotPlanned, WriteHeld, WriteCut)):
+            rig.gate.admit(b"")
+
+
+def test_a_shape_with_sub_functions_wants_one_whatever_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(READ_LIST, 0xBA, ReadShape(sub_functions=frozenset({0x00})))
+    assert is_read(b"\xba", planned=False) is False
+    assert is_read(b"\xba\x00\x55", planned=False) is True
+
+
+def test_beside_a_plan_only_what_says_so_is_read() -> None:
+    assert ReadShape() == ReadShape(sub_functions=None, length=None, while_planned=False)
+    assert {service for service, shape in READ_LIST.items() if shape.while_planned} == BESIDE_A_PLAN
 
 
 def test_a_plan_armed_inside_access_ends_it(rig: Rig) -> None:
