@@ -7,11 +7,11 @@ with the same code, sentences and exit status that the appliance gave them.
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -26,6 +26,8 @@ CAR_TIMEOUT_S = 1800.0
 """Reading a whole ECU over a slow bus takes minutes; the appliance ends it by its own limits."""
 STREAM_TIMEOUT_S = 30.0
 """The appliance sends an empty line each second; this long without one, it is dead."""
+
+JOBS_AT_ONCE = 500
 
 R = TypeVar("R", bound=Struct)
 
@@ -174,9 +176,24 @@ class Client:
         body = m.JobNew(customer=customer, vehicle=vehicle, complaint=complaint)
         return self._post("/jobs", m.JobView, body)
 
-    def job_list(self) -> m.Jobs:
-        """All jobs."""
-        return self._get("/jobs", m.Jobs)
+    def job_list(self, words: str = "", before: str = "", limit: int = JOBS_AT_ONCE) -> m.Jobs:
+        """A page of jobs, the newest first.
+
+        Args:
+            words: each must occur in customer, vehicle, complaint or id.
+            before: a job's id: only older ones; the last one of a page asks for the next page.
+            limit: at most so many, and never more than the appliance gives at once.
+        """
+        query = urlencode({"words": words, "before": before, "limit": limit})
+        return self._get(f"/jobs?{query}", m.Jobs)
+
+    def jobs(self, words: str = "", at_once: int = JOBS_AT_ONCE) -> Iterator[m.JobView]:
+        """All jobs with these words, the newest first, `at_once` with each request."""
+        page = self.job_list(words, "", at_once)
+        yield from page.jobs
+        while page.more:
+            page = self.job_list(words, page.jobs[-1].job, at_once)
+            yield from page.jobs
 
     def job_show(self, job: str) -> m.JobView:
         """One job."""

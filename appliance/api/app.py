@@ -91,6 +91,8 @@ def _endpoint(route: Route, service: Service) -> Endpoint:
         raw = await _body(request)
         body = _decode(decoder, raw) if decoder is not None else None
         parameters = {name: str(value) for name, value in request.path_params.items()}
+        given = request.query_params
+        parameters |= {name: given[name] for name in route.query if name in given}
         reply = await anyio.to_thread.run_sync(handler, service, parameters, body)
         return Response(_encode(reply), media_type="application/json")
 

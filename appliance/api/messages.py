@@ -349,9 +349,12 @@ class JobView(_Body, frozen=True):
 
 
 class Jobs(_Body, frozen=True):
-    """All jobs, the newest first."""
+    """A page of jobs, the newest first. With `more` the next one is asked for with `before` the
+    last job's id.
+    """
 
     jobs: list[JobView]
+    more: bool = False
 
 
 class ChainVerified(_Body, frozen=True):

@@ -54,6 +54,7 @@ def _operation(route: Route, references: dict[type, dict[str, Any]]) -> dict[str
             },
         },
     }
+    operation["parameters"] += [_query(name, "string") for name in route.query]
     if route.stream:
         operation["parameters"] += [_query("after", "integer"), _query("follow", "boolean")]
     if route.request is not None:

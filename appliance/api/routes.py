@@ -32,6 +32,8 @@ class Route:
     reply: type[Struct]
     handler: Handler | None
     summary: str
+    query: tuple[str, ...] = ()
+    """Names of text parameters; the handler finds them beside those of the path, if given."""
 
     @property
     def stream(self) -> bool:
@@ -141,7 +143,15 @@ ROUTES: tuple[Route, ...] = (
         lambda s, p, b: s.backup_open(p["backup"], b.passphrase),
         "Decrypt a backup",
     ),
-    Route("GET", "/jobs", None, m.Jobs, lambda s, _p, _b: s.job_list(), "All jobs"),
+    Route(
+        "GET",
+        "/jobs",
+        None,
+        m.Jobs,
+        lambda s, p, _b: s.job_list(p.get("words", ""), p.get("before", ""), p.get("limit", "")),
+        "Jobs, the newest first, a page at a time",
+        query=("words", "before", "limit"),
+    ),
     Route("POST", "/jobs", m.JobNew, m.JobView, lambda s, _p, b: s.job_new(b), "Open a job"),
     Route("GET", "/jobs/{job}", None, m.JobView, lambda s, p, _b: s.job_show(p["job"]), "One job"),
     Route("GET", "/jobs/{job}/events", None, m.JobEvent, None, "A job's events, as they come"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -35,16 +37,25 @@ def job_new(
 
 
 @job_app.command("list")
-def job_list(as_json: Json = False) -> None:
-    """List all jobs, the newest first."""
+def job_list(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORDS]", help="Only jobs with all of them."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Only so many, of all by default.")
+    ] = sys.maxsize,
+    as_json: Json = False,
+) -> None:
+    """List all jobs, or those with some words, the newest first."""
     with Client() as client:
-        found = client.job_list()
+        found = list(itertools.islice(client.jobs(" ".join(words or [])), limit))
     if as_json:
-        say_json(found)
+        say_json(m.Jobs(jobs=found))
         return
     table(
         ("job", "made", "customer", "vehicle", "state"),
-        ((job.job, job.made, job.customer, job.vehicle, job.state) for job in found.jobs),
+        ((job.job, job.made, job.customer, job.vehicle, job.state) for job in found),
     )
 
 

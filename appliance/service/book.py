@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.api.messages import ChainVerified, File, JobEvent, JobView
+from appliance.api.messages import ChainVerified, File, JobEvent, Jobs, JobView
 from appliance.identity import Unlocked
 from appliance.records import Body, Event, JobFilter, Records, parse_vehicle
 from appliance.records.events import (
@@ -24,6 +24,7 @@ from appliance.records.events import (
 )
 from appliance.records.export import export_files, note_export
 from appliance.records.vehicle import Customer
+from appliance.records.view import JobView as RecordView
 from appliance.service.plans import KeptChecks, KeptPlan, decode_checks, encode_checks
 from appliance.store import Store
 from hw.errors import UsageError
@@ -33,7 +34,8 @@ from hw.sshsig import AllowedSigners
 log = logging.getLogger("fieldkit.book")
 
 DATABASE = "appliance.db"
-ALL_JOBS = 100_000
+JOBS_AT_ONCE = 500
+"""Jobs in one answer at most; the rest comes with the next page."""
 _NOT_MADE_HERE = "Make the plan again on this kit: it keeps the payload that belongs to a plan."
 
 
@@ -81,28 +83,15 @@ class Book:
         """A job's id, from its id or the beginning or end of it."""
         return self.records.find(word)
 
-    def jobs(self) -> list[str]:
-        """Ids of all jobs, the newest first."""
-        return [view.job for view in self.records.list_jobs(JobFilter(limit=ALL_JOBS))]
+    def jobs(self, words: str, before: str, limit: int) -> Jobs:
+        """A page of jobs, the newest first (`appliance.records.JobFilter`)."""
+        size = min(max(limit, 1), JOBS_AT_ONCE)
+        found = self.records.list_jobs(JobFilter(words=words, before=before, limit=size + 1))
+        return Jobs(jobs=[_job_shown(view) for view in found[:size]], more=len(found) > size)
 
     def view(self, job: str) -> JobView:
         """A job as the API shows it."""
-        view = self.records.job(job)
-        return JobView(
-            job=view.job,
-            customer=view.customer.name,
-            vehicle=view.vehicle.name,
-            complaint=view.complaint,
-            made=view.made,
-            state=view.state,
-            what=view.what,
-            next_step=view.next_step,
-            run=view.run,
-            plans=view.plans,
-            backups=view.backups,
-            events=view.length,
-            head=view.head,
-        )
+        return _job_shown(self.records.job(job))
 
     def append(self, job: str, body: Body) -> None:
         """Put an event on a job's chain."""
@@ -253,6 +242,24 @@ class Book:
 
 def _plan_setting(digest: str) -> str:
     return f"plan/{digest}"
+
+
+def _job_shown(view: RecordView) -> JobView:
+    return JobView(
+        job=view.job,
+        customer=view.customer.name,
+        vehicle=view.vehicle.name,
+        complaint=view.complaint,
+        made=view.made,
+        state=view.state,
+        what=view.what,
+        next_step=view.next_step,
+        run=view.run,
+        plans=view.plans,
+        backups=view.backups,
+        events=view.length,
+        head=view.head,
+    )
 
 
 def _shown(event: Event) -> JobEvent:

@@ -26,7 +26,7 @@ from appliance.profiles.loader import load_profile, parse_profile, signature_pat
 from appliance.profiles.schema import Coding, Identification, Profile, text_of
 from appliance.records.events import BackupVerified, CopyFound, DidValue, Identified, Note
 from appliance.service.backing import BackupDesk
-from appliance.service.book import Book
+from appliance.service.book import JOBS_AT_ONCE, Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
 from appliance.service.doctor import examine
 from appliance.service.errors import EcuRefused, Locked
@@ -337,10 +337,15 @@ class Service:
         job = opened.book.new_job(asked.customer, asked.vehicle, asked.complaint)
         return opened.book.view(job)
 
-    def job_list(self) -> m.Jobs:
-        """All jobs, the newest first."""
-        opened = self._open()
-        return m.Jobs(jobs=[opened.book.view(job) for job in opened.book.jobs()])
+    def job_list(self, words: str, before: str, limit: str) -> m.Jobs:
+        """A page of jobs, the newest first: those with all these words, older than a job's id.
+
+        Raises:
+            UsageError: the limit is no number.
+        """
+        if limit and not (limit.isascii() and limit.isdigit()):
+            raise UsageError(f"limit={limit} is not a number.", "Say how many jobs a page holds.")
+        return self._open().book.jobs(words, before, int(limit or JOBS_AT_ONCE))
 
     def job_show(self, job: str) -> m.JobView:
         """One job."""

@@ -216,6 +216,23 @@ def test_a_job_is_opened_shown_followed_and_verified(kit: Kit) -> None:
     assert kit.client.job_verify(job.job).head == job.head
 
 
+def test_a_long_list_of_jobs_comes_page_by_page(kit: Kit) -> None:
+    kit.unlocked()
+    made = [kit.client.job_new(f"Mr {letter * 3}", "Golf").job for letter in "klmnopq"]
+    made.reverse()
+    page = kit.client.job_list(limit=3)
+    assert ([job.job for job in page.jobs], page.more) == (made[:3], True)
+    page = kit.client.job_list(before=made[3], limit=3)
+    assert ([job.job for job in page.jobs], page.more) == (made[4:], False)
+    assert [job.job for job in kit.client.jobs(at_once=3)] == made
+    assert [job.customer for job in kit.client.jobs("golf mmm")] == ["Mr mmm"]
+    assert [job.job for job in kit.client.jobs("nobody")] == []
+    parameters = kit.http.get("/v1/openapi.json").json()["paths"]["/v1/jobs"]["get"]["parameters"]
+    assert [one["name"] for one in parameters] == ["words", "before", "limit"]
+    refused = kit.http.get("/v1/jobs?limit=many")
+    assert problem(refused)["exit_status"] == 64
+
+
 def test_a_follower_gets_what_happens_while_it_waits(kit: Kit) -> None:
     kit.unlocked()
     job = kit.client.job_new("Fleet Ltd", "Golf").job

@@ -116,6 +116,27 @@ def test_one_flipped_bit_in_any_page_is_found_when_it_is_opened(path: Path) -> N
         Store(path, KEY)
 
 
+def test_of_a_large_database_a_flipped_bit_is_found_when_its_page_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(path, KEY) as store:
+        names = [store.put_blob(os.urandom(100_000)) for _ in range(3)]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(StoreDamaged):
+        Store(path, KEY)
+    monkeypatch.setattr("appliance.store.store.CHECK_AT_OPEN_BYTES", len(content) - 1)
+    with Store(path, KEY) as store:
+        damaged = 0
+        for name in names:
+            try:
+                store.blob(name)
+            except StoreDamaged:
+                damaged += 1
+        assert damaged == 1
+
+
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     with Store(path, KEY):
         pass
