@@ -37,6 +37,7 @@ from appliance.records.events import (
 from appliance.records.vehicle import Customer, Vehicle
 from appliance.records.view import JobState, JobView, advance, folded, search_text
 from appliance.store import Store, Tables
+from hw.errors import UNDECODABLE
 from hw.messages import EventBody, Outcome
 from hw.sshsig import AllowedSigners
 
@@ -175,9 +176,10 @@ class Records:
 
         def work(tables: Tables) -> list[str]:
             name = tables.jobs.job
-            query = tables.jobs.select(name).where(
-                (name == wanted) | (name ** f"{wanted}%") | (name ** f"%{wanted}")
-            )
+            # A whole id, as programs give it, needs no look at every job.
+            if list(tables.jobs.select(name).where(name == wanted)):
+                return [wanted]
+            query = tables.jobs.select(name).where((name ** f"{wanted}%") | (name ** f"%{wanted}"))
             return [str(row["job"]) for row in query.limit(2)]
 
         found = self.store.run(work)
@@ -345,7 +347,7 @@ def _view(tables: Tables, job: str) -> JobView:
 def _decode_view(raw: bytes) -> JobView:
     try:
         return msgspec.json.decode(raw, type=JobView)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise ChainBroken("in a list", 0, f"its entry cannot be read: {error}") from error
 
 

@@ -1,17 +1,22 @@
-"""What the store costs as it grows: 100, 1,000, 10,000 and 100,000 jobs in one database.
+"""What the store costs as it grows: 100, 1,000, 10,000 and 100,000 jobs in one database, and up to
+10,000 writes in hw's journal.
 
 The jobs are made by the kit's own record code, signatures and encryption included; only the number
-of them that share one transaction is larger than in life.
+of them that share one transaction is larger than in life. The journal's files are those of one real
+flash, under other names.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.identity.trust import signer_line
@@ -19,13 +24,16 @@ from appliance.ids import uuid7
 from appliance.records import Body, Customer, JobFilter, Records, vehicle
 from appliance.records import events as e
 from appliance.store import Store, Tables
+from hw.journal import Journal
 from hw.sshsig import AllowedSigners
 from tests.benchmark.figures import BUILD, Figure, compared, figure
-from tests.benchmark.rig import median
+from tests.benchmark.rates import CAN_ADDRESS, CAN_SIZE
+from tests.benchmark.rig import bench_car, kit_transfer, median, running_kit
 
 SIZES = (100, 1_000, 10_000, 100_000)
+LARGEST_JOURNAL = 10_000
 BATCH = 1_000
-LOOKS = 21
+OPENINGS, LOOKS = 5, 11
 NEWEST = 50
 DATABASE_KEY = bytes(range(32))
 
@@ -47,7 +55,59 @@ def measure(largest: int) -> list[Figure]:
                 peer = f"{SIZES[0]} jobs"
                 row = compared(called, times[name], "ms", "lower", peer, first[name], goal=goal_ms)
                 rows.append(row)
+    return rows + _journal(min(largest, LARGEST_JOURNAL))
+
+
+def _journal(largest: int) -> list[Figure]:
+    """The list of hw's runs: when hw has just started, and again as each status asks for it."""
+    with tempfile.TemporaryDirectory(prefix="journal", dir=BUILD) as name:
+        template = _one_flash()
+        rows: list[Figure] = []
+        made, peers = 0, ([0.0], [0.0])
+        for size in (size for size in SIZES if size <= largest):
+            for number in range(made + 1, size + 1):
+                _copy_run(template, Path(name), f"{number:08d}-bench")
+            made = size
+            took = _list_runs(Path(name), size)
+            if size == SIZES[0]:
+                peers = took
+            for what, goal_ms, times, first in zip(
+                ("first list after a start", "list"), (10_000.0, 250.0), took, peers, strict=True
+            ):
+                called, peer = f"{size} writes in hw's journal, {what}", f"{SIZES[0]} writes"
+                rows.append(compared(called, times, "ms", "lower", peer, first, goal=goal_ms))
     return rows
+
+
+def _list_runs(folder: Path, size: int) -> tuple[list[float], list[float]]:
+    first: list[float] = []
+    again: list[float] = []
+    for _ in range(5):
+        journal = Journal(folder)
+        for times in (first, again):
+            began = time.perf_counter()
+            found = journal.runs()
+            times.append((time.perf_counter() - began) * 1e3)
+            if len(found) != size:
+                raise RuntimeError(f"{len(found)} runs of {size} were listed")
+    return first, again
+
+
+def _one_flash() -> bytes:
+    """The journal of one real flash of 64 KiB."""
+    with bench_car() as (car, folder), running_kit(car, folder) as kit:
+        kit_transfer(kit, car, "can", CAN_ADDRESS, os.urandom(CAN_SIZE))
+        (path,) = (kit.state / "hw" / "journal").glob("*.journal")
+        return path.read_bytes()
+
+
+def _copy_run(template: bytes, folder: Path, run: str) -> None:
+    """The same run under another name, with a whole first line."""
+    first, _, rest = template.partition(b"\n")
+    header = msgspec.json.decode(first.partition(b" ")[2])
+    text = msgspec.json.encode({**header, "run": run})
+    line = b"%08x %s\n" % (zlib.crc32(text), text)
+    (folder / f"{run}.journal").write_bytes(line + rest)
 
 
 class _Kit:
@@ -98,7 +158,7 @@ def _at(kit: _Kit, size: int) -> dict[str, list[float]]:
     kit.grow(records, size)
     records.store.close()
     took: dict[str, list[float]] = {name: [] for name in _OPERATIONS}
-    for _ in range(5):
+    for _ in range(OPENINGS):
         began = time.perf_counter()
         records = kit.open()
         took["unlock opens the store"].append((time.perf_counter() - began) * 1e3)
@@ -131,8 +191,20 @@ def _list(records: Records, _job: str) -> None:
         raise RuntimeError("the list is too short")
 
 
-def _find(records: Records, _job: str) -> None:
-    records.list_jobs(JobFilter(words="golf somebody", limit=NEWEST))
+def _search(records: Records, _job: str) -> None:
+    """The worst of all searches: nothing fits, so that every job is looked at."""
+    if records.list_jobs(JobFilter(words="golf nobody", limit=NEWEST)):
+        raise RuntimeError("somebody was found")
+
+
+def _find(records: Records, job: str) -> None:
+    if records.find(job) != job:
+        raise RuntimeError("another job was found")
+
+
+def _find_by_end(records: Records, job: str) -> None:
+    if records.find(job[-12:]) != job:
+        raise RuntimeError("another job was found")
 
 
 def _append(records: Records, job: str) -> None:
@@ -143,7 +215,9 @@ _Operation = Callable[[Records, str], None]
 _OPERATIONS: dict[str, tuple[float, _Operation | None]] = {
     "unlock opens the store": (1000.0, None),
     f"list the newest {NEWEST}": (10.0, _list),
-    f"search, the newest {NEWEST}": (50.0, _find),
+    "search for what is not there": (1000.0, _search),
+    "find one by its id": (10.0, _find),
+    "find one by the end of its id": (250.0, _find_by_end),
     "open one": (10.0, _open_one),
     "append one": (25.0, _append),
 }
