@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from appliance.api import messages as m
 from hw.config import run_dir
-from hw.errors import FieldKitError, UnavailableError
+from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
 
 CALL_TIMEOUT_S = 30.0
 CAR_TIMEOUT_S = 1800.0
@@ -305,7 +305,7 @@ class Client:
             raise _problem(answer.content)
         try:
             return msgspec.json.decode(answer.content, type=reply)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise _other_version() from error
 
 
@@ -321,7 +321,7 @@ def _reason(error: httpx.HTTPError) -> str:
 def _event(line: bytes) -> m.JobEvent:
     try:
         return msgspec.json.decode(line, type=m.JobEvent)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         # Not an event: the appliance ended the stream with the reason as its last line.
         raise _problem(line) from None
 
@@ -329,7 +329,7 @@ def _event(line: bytes) -> m.JobEvent:
 def _problem(content: bytes) -> FieldKitError:
     try:
         return ApiError(msgspec.json.decode(content, type=m.Problem))
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return _other_version()
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError
+from hw.errors import UNDECODABLE, BadInputError, FieldKitError, RefusedError, UnavailableError
 from hw.memfd import read_sealed, seal
 from hw.messages import (
     MAX_PACKET,
@@ -307,7 +307,7 @@ class HwClient:
             files = _descriptors(ancillary)
             try:
                 taken = bool(packet) and self._take(packet, files)
-            except msgspec.MsgspecError as error:
+            except UNDECODABLE as error:
                 log.warning("hw sent something that is not understood: %s", error)
                 packet, taken = b"", False
             if not taken:

@@ -30,7 +30,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 
 
 class VoltageConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ def load_config(state: Path) -> KitConfig:
         raise BadInputError(
             f"The kit has no configuration: {path} is missing.", "Run 'fieldkit init' first."
         ) from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, *UNDECODABLE) as error:
         raise BadInputError(
             f"The kit's configuration {path} is wrong: {error}.",
             "Correct that line and start again.",

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises at damaged bytes: not only its own errors, but bytes that are no UTF-8 and
+endless nesting too."""
+
 
 class FieldKitError(Exception):
     """Root of all errors shown to a person.

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -300,7 +300,7 @@ def decode_plan(document: bytes) -> WritePlan:
     """
     try:
         return msgspec.json.decode(document, type=WritePlan)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise BadInputError(
             f"The plan cannot be read: {error}.", "Make the plan again with 'fieldkit plan'."
         ) from error

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.plan import VoltageWindow
 from hw.sshsig import AllowedSigners, SignatureError, verify
 from hw.statements import NAMESPACE_PROFILE
@@ -42,7 +42,7 @@ def read_statement(
     principal = verify(document, signature, namespace, signers)
     try:
         return msgspec.json.decode(document, type=kind), principal
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise BadInputError(
             f"The signed {kind.__name__} cannot be read: {error}.", "Make it again on this kit."
         ) from error

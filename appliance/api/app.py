@@ -25,6 +25,7 @@ from appliance.records import JobNotThere
 from appliance.service import Service
 from appliance.service.errors import Locked
 from hw.errors import (
+    UNDECODABLE,
     AbortedError,
     BadInputError,
     FieldKitError,
@@ -144,7 +145,7 @@ async def _body(request: Request) -> bytes:
 def _decode(decoder: msgspec.json.Decoder[msgspec.Struct], raw: bytes) -> msgspec.Struct:
     try:
         return decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise UsageError(
             f"The request is not understood: {error}.",
             f"Compare it with /{VERSION}/openapi.json; update the client if it is older.",

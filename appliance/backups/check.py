@@ -37,7 +37,7 @@ from appliance.durable import write_durably
 from appliance.errors import MediumError
 from appliance.identity.unlocking import Unlocked
 from hw.config import MediaConfig
-from hw.errors import BadInputError, UsageError
+from hw.errors import UNDECODABLE, BadInputError, UsageError
 from hw.sshsig import AllowedSigners, SignatureError
 from hw.statements import BackupManifest, Moment
 
@@ -273,7 +273,7 @@ def _info(name: str, both: tuple[Medium, Medium], present: list[Medium]) -> Back
         try:
             document = (medium.folder(name) / MANIFEST).read_bytes()
             manifest = msgspec.json.decode(document, type=BackupManifest)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNDECODABLE) as error:
             problem = f"The manifest on medium {medium.name} cannot be read: {error}."
             continue
         return BackupInfo(

@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.plan import IdentityValue
 
 Kind = Literal["coding", "image", "known_good"]
@@ -56,7 +56,7 @@ def pack_coding(coding: bytes, identity: Sequence[IdentityValue]) -> bytes:
     """
     try:
         msgspec.json.decode(coding)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise BadInputError(
             f"The coding snapshot is not JSON: {error}.", "Read the ECU's coding again."
         ) from error
@@ -111,7 +111,7 @@ def regions_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
     try:
         regions = msgspec.json.decode(files[REGIONS], type=list[Region])
         images = {region.name: files[region.file] for region in regions}
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, *UNDECODABLE) as error:
         raise _damaged("image") from error
     if any(len(images[region.name]) != region.size for region in regions):
         raise _damaged("image")
@@ -126,7 +126,7 @@ def identity_of(files: Mapping[str, bytes]) -> list[IdentityValue]:
     """
     try:
         return msgspec.json.decode(files[IDENTITY], type=list[IdentityValue])
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, *UNDECODABLE) as error:
         raise _damaged("coding") from error
 
 

@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from appliance.identity.trust import KIT, signer_line
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.sshsig import AllowedSigners, SignatureError, fingerprint, public_key_of, verify
 from hw.statements import NAMESPACE_BACKUP, BackupManifest, BackupObject
 
@@ -94,7 +94,7 @@ def trust_manifest(
         )
     try:
         manifest = msgspec.json.decode(document, type=BackupManifest)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise BackupDamagedError(
             f"The backup's manifest is of a kind that this version does not know: {error}.",
             "Open the backup with the stock commands in OPEN-ME.txt, or update the kit.",

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from msgspec import Meta, Struct
 
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 
 KEY_SIZE = 32
 MIN_PASSPHRASE = 10
@@ -161,7 +161,7 @@ def read_keys_file(path: Path, kind: type[_Kind]) -> _Kind:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise BadInputError(
             f"The key file {path} is missing or damaged.",
             "Restore it from the kit's own backup; without it the kit's secrets stay sealed.",

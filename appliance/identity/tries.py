@@ -21,7 +21,7 @@ from appliance.durable import write_durably
 from appliance.errors import TooManyTriesError
 from appliance.identity.wallclock import moment
 from hw import clock
-from hw.errors import UnavailableError
+from hw.errors import UNDECODABLE, UnavailableError
 from hw.statements import Moment
 
 FREE_TRIES = 3
@@ -138,7 +138,7 @@ def _load(keys: Path) -> _Tries:
         return msgspec.json.decode(path.read_bytes(), type=_Tries)
     except FileNotFoundError:
         return _Tries()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         # Starting from zero here would turn a damaged file into free tries.
         raise UnavailableError(
             f"The list of wrong tries {path} is damaged, so no passphrase is looked at.",

@@ -24,7 +24,7 @@ from appliance.records.chain import Head, Verified, read_head, verify_chain
 from appliance.records.events import Exported, PlanCompiled
 from appliance.records.records import Records
 from appliance.records.report import report_pdf
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.sshsig import AllowedSigners, SignatureError, fingerprint, public_line, sign, verify
 from hw.statements import NAMESPACE_RECORD
 
@@ -287,7 +287,7 @@ def _head(folder: Path, files: Mapping[str, bytes]) -> tuple[str, Head]:
         whole = msgspec.json.decode(files["job.json"])
         lines = [rfc8785.dumps(item["event"]) + b"\n" for item in whole["events"]]
         head = msgspec.convert(whole["head"], Head)
-    except (msgspec.MsgspecError, rfc8785.CanonicalizationError, KeyError, TypeError) as error:
+    except (*UNDECODABLE, rfc8785.CanonicalizationError, KeyError, TypeError) as error:
         raise ExportDamaged(folder, f"job.json cannot be read: {error}") from error
     if b"".join(lines) != files["events.jsonl"]:
         raise ExportDamaged(folder, "job.json and events.jsonl differ")

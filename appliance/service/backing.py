@@ -37,7 +37,7 @@ from appliance.records.events import BackupMade, StoredObject
 from appliance.service.car import DidAnswer, Ecu, UnreadableEcu
 from appliance.service.plans import memory_folder
 from hw.config import MediaConfig
-from hw.errors import BadInputError, RefusedError
+from hw.errors import UNDECODABLE, BadInputError, RefusedError
 from hw.plan import IdentityValue
 from hw.sshsig import AllowedSigners
 from hw.statements import BackupManifest, HeldRegion, ReadoutRefused
@@ -279,7 +279,7 @@ def _snapshot(names: Sequence[str], answers: Sequence[DidAnswer]) -> list[Snapsh
 def _decode_snapshot(document: bytes) -> Snapshot:
     try:
         return msgspec.json.decode(document, type=Snapshot)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise BadInputError(
             f"The coding snapshot of the backup cannot be read: {error}.",
             "Open the backup and look at its coding.json.",

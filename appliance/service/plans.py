@@ -13,7 +13,7 @@ from appliance.api.messages import PlanView
 from appliance.containers import Image, load_container
 from appliance.plans.compiled import CompiledPlan
 from appliance.plans.describe import describe
-from hw.errors import BadInputError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.plan import IdentityValue, WritePlan, decode_plan, digest_of
 
 
@@ -131,7 +131,7 @@ def decode_checks(content: bytes) -> KeptChecks:
     """
     try:
         return msgspec.json.decode(content, type=KeptChecks)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise BadInputError(
             f"What was kept with the plan is damaged: {error}.", "Make the plan again."
         ) from error

@@ -110,6 +110,8 @@ class Technician:
         self._recover()
         if self._wrong == "acknowledgment used twice":
             self._forge_again(plan)
+        if self._swapped:
+            self._exchange({})  # The judge looks at the customer's own ECU.
         self.seen.stated = self._last_word()
         return self.seen
 
