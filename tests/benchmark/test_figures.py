@@ -1,0 +1,153 @@
+"""What the benchmark says of its figures: met, missed or not measured, and better or worse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmark import bench_vm, compare, figures
+from tests.benchmark.cut import histogram
+from tests.benchmark.figures import Figure, compared, figure, load, save, table, verdict
+from tests.benchmark.rig import percentile
+from tests.kit import ROOT
+
+KEYS = ["name", "value", "unit", "better", "goal", "peer", "peer_value", "ratio"]
+
+
+def row(name: str = "rate", value: float | None = 10.0, **changes: Any) -> Figure:
+    return Figure(**{**asdict(Figure(name, value, "MB/s", "higher", 5.0)), **changes})
+
+
+def test_a_row_is_the_median_beside_the_peers_median() -> None:
+    found = compared("rate", [9.0, 1.0, 8.0], "MB/s", "higher", "peer", [4.0, 2.0, 100.0])
+    assert asdict(found) == dict(
+        zip(KEYS, ["rate", 8.0, "MB/s", "higher", 4.0, "peer", 4.0, 2.0], strict=True)
+    )
+
+
+def test_a_goal_is_met_missed_or_not_measured() -> None:
+    assert row().met is True
+    assert row(value=4.9).met is False
+    assert row(better="lower").met is False
+    assert figure("time", [4.0, 5.0, 6.0], "s", "lower", 5.0).met is True
+    assert row(value=None).met is None
+    words = verdict([row(), row("slow", 1.0), row("absent", None)])
+    assert words.startswith("1 of 3 goals met, 1 missed, 1 not measured.")
+    assert words.endswith("missed: slow")
+    assert table([row(), row("absent", None)]).row_count == 2
+
+
+def test_the_file_has_these_keys_and_comes_back(tmp_path: Path) -> None:
+    rows = [row(), row("absent", None)]
+    save(rows, tmp_path / "bench.json")
+    assert [list(one) for one in json.loads((tmp_path / "bench.json").read_text())] == [KEYS] * 2
+    assert load(tmp_path / "bench.json") == rows
+
+
+@pytest.mark.parametrize(
+    ("better", "later", "worse"),
+    [
+        ("higher", 8.9, True),
+        ("higher", 9.1, False),
+        ("lower", 11.1, True),
+        ("lower", 10.9, False),
+        ("higher", None, False),
+    ],
+)
+def test_more_than_a_tenth_is_worse(better: Any, later: float | None, worse: bool) -> None:
+    (change,) = compare.changes([row(better=better)], [row(value=later, better=better)])
+    assert change.worse is worse
+
+
+def test_rows_that_only_one_file_has_are_named() -> None:
+    assert compare.changes([row("old")], [row("new")]) == []
+    told = compare.lonely([row("old"), row()], [row("new"), row()])
+    assert told == ["only in the earlier one: old", "only in the later one: new"]
+
+
+def test_a_histogram_counts_every_trial() -> None:
+    text = histogram("cut", [0.1, 0.6, 0.7, 2.9])
+    counts = [int(line.split()[2]) for line in text.splitlines()[1:]]
+    assert counts == [1, 2, 1]
+    assert "2.5 ms" in text
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    assert percentile([float(number) for number in range(101)], 99) == 99.0
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+
+
+# The bench VM -------------------------------------------------------------------------------------
+
+
+def test_without_the_bench_vm_its_row_says_so_and_meets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results.json"
+    monkeypatch.setattr(bench_vm, "RESULTS", results)
+    (absent,) = bench_vm.measure(1)
+    assert (absent.value, absent.met) == (None, None)
+    assert "not run: make bench-vm" in absent.name
+    line = {"name": "flash over SocketCAN, 64 KiB", "value": 2.5, "unit": "kB/s"}
+    results.write_text(json.dumps(line) + "\n")
+    os.utime(results, (1.0, 1.0))
+    assert bench_vm.measure(1)[0].met is None, "older than the commit"
+    os.utime(results)
+    (measured,) = bench_vm.measure(1)
+    assert (measured.value, measured.unit, measured.met) == (2.5, "kB/s", True)
+
+
+# The whole command --------------------------------------------------------------------------------
+
+
+def processes_of(group: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def children_of(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def wait_for(what: Any, limit_s: float = 60.0) -> Any:
+    until = time.monotonic() + limit_s
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_killed_benchmark_leaves_no_car_behind(number: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.benchmark", "--quick", "--only", "gate"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    # Started as from a shell that ignores Ctrl-C for what is in the background.
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            (part,) = wait_for(lambda: children_of(process.pid))
+            wait_for(lambda: len(processes_of(part)) > 1)
+            process.send_signal(number)
+            process.wait(60)
+            wait_for(lambda: not processes_of(part))
+        finally:
+            process.kill()
+    assert not (tmp_path / figures.RESULT).exists()
