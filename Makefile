@@ -25,7 +25,7 @@ DEBIAN_FOR_BENCH_VM := qemu-system-x86_64=qemu-system-x86 busybox=busybox-static
 DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-vm bench-compare lint lock pi clean setup tools
+.PHONY: help demo test mutants mutants-changed bench bench-vm bench-compare lint lock pi clean setup tools
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -35,6 +35,15 @@ demo: setup ## The main job, end to end, on the simulated car (about a minute).
 
 test: setup tools lint ## Linters, types, import contracts and every test.
 	@$(BIN)/python -m pytest -q -W error -n 2 --dist loadfile
+
+mutants: setup ## Prove the gate: properties in depth, coverage, every mutant (half an hour).
+	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -W error --timeout 900 \
+		tests/hw/gate/test_properties.py tests/hw/gate/test_machine.py \
+		tests/hw/test_executor_properties.py
+	@$(BIN)/python -m tests.mutants
+
+mutants-changed: setup ## The same for what changed since it was proven; part of CI.
+	@$(BIN)/python -m tests.mutants --changed
 
 # QUICK=1 for fewer runs.
 bench: setup $(BENCH_READY) ## The numbers, beside the tools people use now; also build/bench.json.

@@ -631,3 +631,166 @@ def test_a_request_that_could_not_be_made_refuses_the_whole_plan_at_once(
     with pytest.raises(BadInputError) as refused:
         decode_plan(msgspec.json.encode(plan))
     assert "fieldkit plan" in refused.value.next_step
+
+
+# What a plan's requests say of themselves ---------------------------------------------------------
+
+
+def obeying(walk: Cursor, memory: bytes) -> list[PlannedRequest | Pause]:
+    """Every move of a plan whose ECU does as it is told."""
+    moves: list[PlannedRequest | Pause] = []
+    while (move := walk.move) is not None:
+        moves.append(move)
+        sent = walk.expected or b""
+        answer = bytes([sent[0] + 0x40]) + sent[1:3] if sent else b""
+        match sent[:1]:
+            case b"\x23":
+                start = int.from_bytes(sent[2:6], "big") - 0x8000
+                answer = b"\x63" + memory[start : start + int.from_bytes(sent[6:], "big")]
+            case b"\x27" if sent[1] % 2:
+                answer = b"\x67" + sent[1:2] + b"\x01"
+            case b"\x31":
+                answer = b"\x71" + sent[1:4]
+            case b"\x34":
+                answer = b"\x74\x10\x06"
+        walk.advance(answer)
+    return moves
+
+
+def test_every_request_names_its_step_and_plain_ones_carry_nothing_else() -> None:
+    data = b"0123456"
+    steps: list[Step] = [
+        Session(session=3),
+        *OFF,
+        Unlock(level=1, provider="p", params={"key": "k"}),
+        routine(expect=""),
+        download(len(data)),
+        TransferExit(),
+        ReadBack(
+            address=0x8000,
+            length=len(data),
+            address_width=4,
+            length_width=4,
+            block_length=4,
+            sha256=hashlib.sha256(data).hexdigest(),
+        ),
+        Wait(min_s=0.0, max_s=1.0),
+        WriteDid(did=0xF15A, data="01"),
+    ]
+    moves = obeying(cursor(steps, data), data)
+    assert [move.step for move in moves] == [0, 1, 2, 3, 3, 4, 5, 5, 5, 6, 7, 7, 8, 9]
+    plain = moves[0]
+    assert plain == PlannedRequest(
+        b"\x10\x03", 0, repeatable=False, pending_limit_s=None, block=0, blocks=0, done_bytes=0
+    )
+
+
+def test_a_restore_request_names_its_place_among_them() -> None:
+    walk = cursor([*OFF, Session(session=2)])
+    walk_through(walk, 2)
+    walk.restore()
+    assert request(walk).step == 0
+    walk_through(walk, 1)
+    assert request(walk).step == 1
+
+
+def test_a_plan_without_steps_sends_nothing() -> None:
+    walk = cursor([])
+    assert walk.move is None
+    assert walk.expected is None
+
+
+def test_before_a_link_and_a_download_there_is_no_limit_and_no_digest() -> None:
+    walk = cursor([Session(session=3)])
+    assert walk.max_request_bytes == 0
+    assert walk.transfer_digest == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "sentence"),
+    [
+        (Session(session=3), "5002", "The session was not confirmed"),
+        (Reset(reset_type=1), "5102", "The reset was not confirmed"),
+        (TransferExit(), "78", "The transfer exit was not confirmed"),
+        (WriteDid(did=0xF15A, data="01"), "6ef15b", "The DID was not written"),
+        (CheckDid(did=0xF190, expect="00"), "62f19001", "The DID does not read as planned"),
+        (routine(), "7101ff0000a4", "The routine did not end as planned"),
+        (OFF[0], "c503", "It was not confirmed"),
+        (OFF[1], "6801", "It was not confirmed"),
+        (Unlock(level=1, provider="p", params={}), "6703aa", "The seed was not given"),
+    ],
+)
+def test_a_failed_step_says_what_failed_and_what_was_answered(
+    step: Step, answer: str, sentence: str
+) -> None:
+    walk = cursor([step])
+    with pytest.raises(StepFailed) as failed:
+        walk.advance(bytes.fromhex(answer))
+    said = bytes.fromhex(answer)[: 2 if isinstance(step, Unlock) else 16]
+    assert failed.value.what.startswith(f"{sentence}: the ECU answered {said.hex()[:4]}")
+    assert failed.value.code == "step_failed"
+
+
+def test_a_failed_step_tells_at_most_16_bytes_and_nothing_as_nothing() -> None:
+    walk = cursor([CheckDid(did=0xF190, expect="11" * 20)])
+    with pytest.raises(StepFailed) as failed:
+        walk.advance(b"\x62\xf1\x90" + b"\x22" * 20)
+    assert failed.value.what == (
+        "The DID does not read as planned: "
+        f"the ECU answered 62f190{'22' * 13}, the plan demands 62f190{'11' * 13}."
+    )
+    walk = cursor([Session(session=3)])
+    with pytest.raises(StepFailed, match="the ECU answered nothing, the plan demands 5003"):
+        walk.advance(b"")
+
+
+@pytest.mark.parametrize("step", OFF)
+def test_a_longer_answer_confirms_too(step: Step) -> None:
+    walk = cursor([step, Session(session=3)])
+    sent = request(walk).payload
+    walk.advance(bytes([sent[0] + 0x40, sent[1], 0x00]))
+    assert walk.expected == b"\x10\x03"
+
+
+def test_a_key_may_be_confirmed_with_data_of_the_ecu() -> None:
+    walk = cursor([Unlock(level=1, provider="p", params={"key": "k"}), Session(session=3)])
+    walk.advance(b"\x67\x01\xaa")
+    walk.advance(b"\x67\x02\x34")
+    assert walk.expected == b"\x10\x03"
+
+
+def test_a_block_length_without_room_for_data_names_it() -> None:
+    walk = cursor([download(4)], b"1234")
+    with pytest.raises(StepFailed, match="Blocks of 2 bytes hold no data"):
+        walk.advance(b"\x74\x10\x02")
+
+
+@pytest.mark.parametrize("answer", ["74", "7400", "740012", "7420", "742012", "76101234"])
+def test_a_malformed_block_length_is_named_so(answer: str) -> None:
+    walk = cursor([download(4)], b"1234")
+    with pytest.raises(StepFailed, match="answer to the download request is malformed"):
+        walk.advance(bytes.fromhex(answer))
+
+
+def test_done_bytes_of_a_third_download_count_all_before_it() -> None:
+    parts = (b"1111", b"22", b"333")
+    steps: list[Step] = [download(len(part), payload=n) for n, part in enumerate(parts)]
+    walk = cursor(steps, *parts)
+    done = [m.done_bytes for m in obeying(walk, b"") if isinstance(m, PlannedRequest) and m.block]
+    assert done == [4, 6, 9]
+
+
+def test_a_short_read_back_names_where() -> None:
+    data = b"01234567"
+    step = ReadBack(
+        address=0x8000,
+        length=8,
+        address_width=4,
+        length_width=4,
+        block_length=4,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    walk = cursor([step])
+    walk.advance(b"\x63" + data[:4])
+    with pytest.raises(StepFailed, match="Reading back 0x00008004 gave a short answer"):
+        walk.advance(b"\x63" + data[4:7])

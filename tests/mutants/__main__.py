@@ -32,16 +32,23 @@ SURVIVORS = HERE / "survivors.toml"
 GATE = Path("tests/hw/gate")
 HW = Path("tests/hw")
 SUITES = {
-    Path("hw/gate/errors.py"): [GATE],
-    Path("hw/gate/gate.py"): [GATE],
-    Path("hw/gate/reads.py"): [GATE],
+    Path("hw/gate/errors.py"): [GATE / "test_errors.py"],
+    Path("hw/gate/gate.py"): [
+        GATE / "test_gate.py",
+        GATE / "test_machine.py",
+        GATE / "test_reads.py",
+    ],
+    Path("hw/gate/reads.py"): [GATE / "test_reads.py"],
     Path("hw/executor.py"): [HW / "test_executor.py", HW / "test_executor_properties.py"],
     Path("hw/cursor.py"): [HW / "test_cursor.py"],
     Path("hw/journal.py"): [HW / "test_journal.py"],
     Path("hw/evidence.py"): [HW / "test_evidence.py"],
 }
 """Each module and the tests that must notice every mistake in it."""
-HELPERS = [HW / "conftest.py", GATE / "rig.py", HW / "test_cursor.py"]
+HELPERS = [
+    *(HW / name for name in ("conftest.py", "test_cursor.py", "test_executor.py")),
+    *(GATE / "rig.py", Path("tests/kit.py"), Path("tests/conftest.py")),
+]
 """What those tests import of each other."""
 
 
@@ -97,8 +104,7 @@ def _survivors_of(module: Path) -> dict[str, str]:
 def _digest(module: Path) -> str:
     """Names a module's text together with everything here that decides what is proven of it."""
     files = {module, *HELPERS, *HERE.glob("*.py")}
-    for tests in SUITES[module]:
-        files |= set(tests.glob("*.py")) if tests.is_dir() else {tests}
+    files |= set(SUITES[module])
     digest = hashlib.sha256(version("mutmut").encode())
     digest.update(json.dumps(_survivors_of(module), sort_keys=True).encode())
     for file in sorted(files):
@@ -133,6 +139,7 @@ def main() -> int:
     if asked.changed:
         wanted = [m for m in wanted if proven.get(str(m), {}).get("digest") != _digest(m)]
         print(f"mutants: {len(wanted)} of {len(SUITES)} modules changed since they were proven")
+    os.environ["HYPOTHESIS_PROFILE"] = "mutants"
     preload([path for module in wanted for path in SUITES[module]])
     failed = False
     for module in wanted:

@@ -5,8 +5,8 @@ statement left out, a condition turned round, an operand of `and` or `or` droppe
 returned. Unlike mutmut itself this also mutates what is outside functions (the read list, limits)
 and functions with decorators (properties, context managers).
 
-Not mutated: annotations, imports, docstrings, decorators, and the wording of sentences: tests hold
-what is refused and that a person is told, not each letter of it.
+Not mutated: types, imports, docstrings, decorators, and the wording of sentences: tests hold what
+is refused and that a person is told, not each letter of it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.file_mutation import deep_replace
-from mutmut.mutation.mutators import mutation_operators, operator_string
+from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
 
 Operator = tuple[type[cst.CSTNode], Callable[[Any], Iterable[cst.CSTNode]]]
 Change = tuple[cst.CSTNode, cst.CSTNode]
+BIG = m.SimpleString('"big"')
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class _Finder(cst.CSTVisitor):
             return False
         if isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString):
             return False  # A docstring.
+        if _is_type_alias(node) and not self._scope:
+            return False
         if isinstance(node, cst.ClassDef | cst.FunctionDef):
             self._scope.append(node.name.value)
         if isinstance(node, cst.BaseStatement):
@@ -112,10 +115,28 @@ class _Finder(cst.CSTVisitor):
             self._lines.pop()
 
 
+def _is_type_alias(node: cst.CSTNode) -> bool:
+    """`Move = PlannedRequest | Pause`: a name in CapWords, as PEP 8 writes types."""
+    if not m.matches(node, m.Assign(targets=[m.AssignTarget(m.Name())])):
+        return False
+    name = cst.ensure_type(cst.ensure_type(node, cst.Assign).targets[0].target, cst.Name).value
+    return name[0].isupper() and not name.isupper()
+
+
 def _mistakes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     for kind, operator in OPERATORS:
         if isinstance(node, kind):
             yield from operator(node)
+
+
+def _call(node: cst.Call) -> Iterable[cst.CSTNode]:
+    """An argument gone or None, but not the byte order "big" gone, which is Python's default."""
+    for new in operator_arg_removal(node):
+        last = new.args[-1] if new.args else None
+        if not (
+            node.args[-1] is not last and m.matches(node.args[-1].value, BIG) and last in node.args
+        ):
+            yield new
 
 
 def _string(node: cst.SimpleString) -> Iterable[cst.CSTNode]:
@@ -150,7 +171,12 @@ def _one_operand(node: cst.BooleanOperation) -> Iterable[cst.CSTNode]:
 
 
 OPERATORS: Sequence[Operator] = [
-    *((kind, operator) for kind, operator in mutation_operators if operator is not operator_string),
+    *(
+        entry
+        for entry in mutation_operators
+        if entry[1] not in (operator_string, operator_arg_removal)
+    ),
+    (cst.Call, _call),
     (cst.SimpleString, _string),
     (cst.Expr, _left_out),
     (cst.Raise, _left_out),

@@ -36,8 +36,13 @@ from tests.mutants.mutate import Mutant
 
 OWN = ("hw", "appliance", "ui", "tests")
 FORK = multiprocessing.get_context("fork")
-TEST_LIMIT_S = 8.0
-"""A test that takes longer hangs; the slowest takes 2 s."""
+BASELINE_LIMIT_S = 120.0
+SHORTEST_LIMIT_S = 8.0
+SLOWER = 8.0
+"""How much slower than as it is a test may be before it is held to hang: this machine is busy."""
+MEMORY = "/dev/shm"  # noqa: S108 - a folder with a name of its own is made in it
+RAM = MEMORY if os.access(MEMORY, os.W_OK) else None
+"""Nothing that a mutant writes needs to last."""
 MEMORY_BYTES = 2 << 30
 TOOL_FAILED = 99
 
@@ -58,6 +63,16 @@ class Baseline:
     at_import: set[int]
     uncovered: str
 
+    @property
+    def test_limit_s(self) -> float:
+        """A test that takes longer hangs."""
+        return max(SHORTEST_LIMIT_S, SLOWER * max(self.seconds.values()))
+
+    @property
+    def run_limit_s(self) -> float:
+        """A run that takes longer hangs, and where its tests cannot be stopped."""
+        return 30.0 + SLOWER * sum(self.seconds.values())
+
     def tests_of(self, lines: tuple[int, int]) -> list[str]:
         """The tests that a mistake in these lines can make fail, the quickest first."""
         span = set(range(lines[0], lines[1] + 1))
@@ -70,8 +85,7 @@ class Baseline:
 def preload(tests: Sequence[Path]) -> None:
     """Import what the tests import, and keep of it what is not this project's."""
     for path in tests:
-        for file in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
-            importlib.import_module(".".join(file.with_suffix("").parts))
+        importlib.import_module(".".join(path.with_suffix("").parts))
     for name in list(sys.modules):
         ours = name.partition(".")[0] in OWN
         if ours and name != "tests" and not name.startswith("tests.mutants"):
@@ -101,16 +115,18 @@ def survivors(
     exchangeable = _outline(module.read_text())
     inside = [m for m in mutants if m.in_function and _outline(m.code) == exchangeable]
     chosen = {mutant.key: baseline.tests_of(mutant.lines) for mutant in mutants}
-    limit_s = 30.0 + 10.0 * sum(baseline.seconds.values())  # On a busy machine, too.
+    import_anew = partial(_import_anew, module, baseline.test_limit_s)
     anew = [
-        _Task(m.key, partial(_import_anew, module, m.code, chosen[m.key]), limit_s)
+        _Task(m.key, partial(import_anew, m.code, chosen[m.key]), baseline.run_limit_s)
         for m in mutants
         if m not in inside
     ]
     found = {key for key, status in _race(anew, jobs) if _passed(status)}
-    server = _Server(module, [(m, chosen[m.key]) for m in inside], limit_s, jobs)
+    server = _Server(module, [(m, chosen[m.key]) for m in inside], baseline, jobs)
     names = [str(path) for path in tests]
-    served: set[str] = _answer(lambda sender: _pytest(names, server.telling(sender)))
+    served: set[str] = _answer(
+        lambda sender: _pytest(names, server.telling(sender), baseline.test_limit_s)
+    )
     return found | served
 
 
@@ -169,7 +185,7 @@ def _alone(run: Callable[[], int]) -> None:
 
 
 def _quietly(run: Callable[[], int]) -> int:
-    with tempfile.TemporaryDirectory(prefix="mutant") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutant", dir=RAM) as folder:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
         with open(Path(folder) / "output", "w", encoding="utf-8") as stream:
             os.dup2(stream.fileno(), 1)
@@ -188,7 +204,7 @@ def _passed(status: int) -> bool:
     return status == pytest.ExitCode.OK
 
 
-def _pytest(arguments: Sequence[str], plugin: object) -> int:
+def _pytest(arguments: Sequence[str], plugin: object, test_limit_s: float) -> int:
     options = [
         "-q",
         "-x",
@@ -199,7 +215,7 @@ def _pytest(arguments: Sequence[str], plugin: object) -> int:
         "-p",
         "no:cacheprovider",
     ]
-    limit = f"--timeout={TEST_LIMIT_S}"
+    limit = f"--timeout={test_limit_s:.1f}"
     return int(pytest.main([*options, "-p", "no:xdist", limit, *arguments], plugins=[plugin]))
 
 
@@ -212,7 +228,7 @@ def _measure(module: Path, tests: Sequence[Path], sender: Connection) -> int:
     )
     watch = _Watch(measured)
     measured.start()
-    status = _pytest([str(path) for path in tests], watch)
+    status = _pytest([str(path) for path in tests], watch, BASELINE_LIMIT_S)
     measured.stop()
     passed = status == pytest.ExitCode.OK
     sender.send(_baseline(module, measured, watch.seconds) if passed else None)
@@ -253,9 +269,10 @@ class _Watch:
 # A mistake outside functions: everything is imported anew -----------------------------------------
 
 
-def _import_anew(module: Path, code: str, tests: Sequence[str]) -> int:
+def _import_anew(module: Path, test_limit_s: float, code: str, tests: Sequence[str]) -> int:
     sys.meta_path.insert(0, _Mutated(module, code))
-    return _pytest(sorted({test.partition("::")[0] for test in tests}), _Chosen(tests))
+    files = sorted({test.partition("::")[0] for test in tests})
+    return _pytest(files, _Chosen(tests), test_limit_s)
 
 
 class _Chosen:
@@ -303,10 +320,11 @@ class _Server:
         self,
         module: Path,
         tasks: Sequence[tuple[Mutant, list[str]]],
-        limit_s: float,
+        baseline: Baseline,
         jobs: int,
     ) -> None:
-        self._module, self._tasks, self._limit_s, self._jobs = module, tasks, limit_s, jobs
+        self._module, self._tasks, self._jobs = module, tasks, jobs
+        self._limit_s = baseline.run_limit_s
         self._sender: Connection | None = None
 
     def telling(self, sender: Connection) -> Self:
