@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hw.cursor import Cursor
+from hw import executor
+from hw.cursor import RECOVER, Cursor, PlannedRequest
 from hw.errors import FieldKitError, UnavailableError
-from hw.executor import Executor
+from hw.executor import Executor, _ProgressMeter
 from hw.gate.reads import is_read
 from hw.journal import Journal, RunHeader
 from hw.links.base import LinkError, LinkLost, NegativeResponse, NoAnswer
@@ -65,7 +67,8 @@ class Stop(threading.Event):
         self.bench = bench
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.bench.pass_time(timeout or 0.0)
+        assert timeout is not None, "every wait has a limit"
+        self.bench.pass_time(timeout)
         return self.is_set()
 
 
@@ -153,6 +156,7 @@ class Bench:
         self.executor = Executor(
             self.rig.gate, self.cursor, self.connect, self.book, self.emit, **options
         )
+        assert isinstance(self.executor._stop, threading.Event)
         self.executor._stop = Stop(self)
         return self.executor
 
@@ -163,6 +167,7 @@ class Bench:
         return self.links[-1]
 
     def emit(self, body: EventBody) -> None:
+        assert body.at == self.rig.clock.time
         self.book.log(body)
         self.events.append(body)
 
@@ -172,8 +177,9 @@ class Bench:
         self.on_wait()
         self.pass_time(for_s)
 
-    def wait_while(self, _state: str, timeout_s: float) -> str:
+    def wait_while(self, state: str, timeout_s: float) -> str:
         """Stands for the gate's own."""
+        assert state == self.rig.state()
         self.waited(timeout_s)
         return self.rig.state()
 
@@ -244,6 +250,11 @@ class Bench:
         wrote = any(not is_read(payload, planned=True) for payload in self.asked)
         assert outcome.outcome in (("verified", "aborted_recoverable") if wrote else ("refused",))
         assert all(link.closed for link in self.links)
+        assert outcome.at == self.rig.clock.time
+        assert outcome.what.strip()
+        assert (outcome.code == "verified") is (outcome.outcome == "verified")
+        assert bool(outcome.next_step) is (outcome.outcome != "verified")
+        assert outcome.next_step.startswith("Nothing was sent") is (outcome.outcome == "refused")
         return outcome
 
     def sent(self, service: int) -> list[bytes]:
@@ -896,3 +907,204 @@ def test_the_payloads_digest_is_what_the_permit_was_given_for(make: Make) -> Non
     bench.run()
     sent = b"".join(payload[2:] for payload in bench.sent(0x36))
     assert hashlib.sha256(sent).hexdigest() == bench.plan.payloads[0].sha256
+
+
+# Times, and what is written down ------------------------------------------------------------------
+
+
+def times_of(bench: Bench, service: int) -> list[float]:
+    """When each request of a service was handed over; filled while the run goes on."""
+    times: list[float] = []
+    before = bench.on_frame
+
+    def on_frame(payload: bytes, frame: int) -> None:
+        before(payload, frame)
+        if payload[0] == service and frame == 0:
+            times.append(bench.rig.clock.time)
+
+    bench.on_frame = on_frame
+    return times
+
+
+def test_an_ecu_that_says_not_now_is_asked_again_after_half_a_second(make: Make) -> None:
+    bench = make([routine(expect="00")])
+    bench.script += [(b"\x31", negative(0x31, 0x92))] * 2
+    asked = times_of(bench, 0x31)
+    assert bench.run().outcome == "verified"
+    assert [after - before for before, after in itertools.pairwise(asked)] == [
+        pytest.approx(0.5, abs=0.02)
+    ] * 2
+
+
+def test_stop_while_an_ecu_says_not_now_sends_nothing_more(make: Make) -> None:
+    bench = make([routine(expect="00")])
+
+    def not_now() -> bytes:
+        bench.executor.stop()
+        raise negative(0x31, 0x93)
+
+    bench.script.append((b"\x31", not_now))
+    assert bench.run().code == "stopped"
+    assert len(bench.sent(0x31)) == 1
+
+
+def test_a_restarting_ecu_is_left_alone_first_and_then_asked_each_tenth_of_a_second(
+    make: Make,
+) -> None:
+    bench = make([Reset(reset_type=1), Wait(min_s=1.0, max_s=3.0)])
+    bench.script += [(b"\x3e\x00", silent())] * 5
+    reset, asked = times_of(bench, 0x11), times_of(bench, 0x3E)
+    assert bench.run().outcome == "verified"
+    assert asked[0] - reset[0] >= 1.0
+    assert [after - before for before, after in itertools.pairwise(asked)] == [
+        pytest.approx(0.1, abs=0.02)
+    ] * 5
+
+
+def test_a_silent_ecu_is_given_up_at_the_end_of_the_pause_and_not_later(make: Make) -> None:
+    bench = make([Reset(reset_type=1), Wait(min_s=1.0, max_s=3.0)])
+    bench.script += [(b"\x3e\x00", silent())] * 100
+    began = bench.rig.clock.time
+    assert bench.run().outcome == "aborted_recoverable"
+    assert 3.0 <= bench.rig.clock.time - began < 3.4
+
+
+def test_the_time_that_a_cut_waits_is_told_in_minutes(make: Make) -> None:
+    bench = make()
+    bench.sag(b"\x36\x02", 1, (1.0, 10.0))
+    before = bench.rig.clock.time
+    assert "not resumed within 10 minutes" in bench.run().what
+    assert bench.rig.clock.time - before < 600.5
+
+
+def test_where_a_cut_silences_the_transceiver_the_session_is_still_kept_in_a_hold(
+    make: Make,
+) -> None:
+    bench = make()
+    bench.make(keep_alive_in_cut=False)
+    bench.sag(b"\x36\x02", 1, (30.0, 11.5))
+    assert bench.run().outcome == "verified"
+    assert bench.received.count(b"\x3e\x80") >= 14
+
+
+def test_a_request_that_only_reads_is_not_written_down_as_one_that_changes(
+    make: Make, tmp_path: Path
+) -> None:
+    bench = make([WriteDid(did=0xF15A, data="01"), CheckDid(did=0xF190, expect="3132")])
+    assert bench.run().outcome == "verified"
+    records = Journal(tmp_path).read("00000001-aa")
+    assert records is not None
+    assert records.about is not None
+    assert (records.about.step, records.about.service) == (0, 0x2E)
+
+
+def test_where_the_link_did_not_come_back_it_is_not_opened_once_more_to_restore(
+    make: Make,
+) -> None:
+    bench = make([*OFF, Wait(min_s=0.1, max_s=0.3)])
+    bench.script.append((b"\x3e\x00", lost()))
+    tried: list[float] = []
+    connect = bench.connect
+
+    def connect_once() -> EcuLink:
+        tried.append(bench.rig.clock.time)
+        if len(tried) > 1:
+            raise lost()
+        return connect()
+
+    bench.executor._connect = connect_once
+    outcome = bench.run()
+    assert outcome.not_restored == ["0x28", "0x85"]
+    assert "did not come back" in outcome.what
+    assert bench.rig.clock.time - tried[-1] < 0.01
+    assert len(tried) == len(set(tried))
+
+
+def test_a_link_that_cannot_be_closed_is_logged(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = make()
+    bench.close_fails = lost()
+    assert bench.run().outcome == "verified"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("fieldkit.hw", "The cable is gone. Plug it in.")
+    ]
+
+
+def test_nothing_is_logged_of_a_run_without_a_defect(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert make().run().outcome == "verified"
+    assert not caplog.records
+
+
+def test_a_defect_is_logged_with_its_traceback_and_told(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = make()
+    bench.script.append((b"\x31", ZeroDivisionError("seven")))
+    outcome = bench.run()
+    assert outcome.what == "The kit failed: ZeroDivisionError('seven')."
+    assert outcome.next_step == RECOVER
+    (record,) = caplog.records
+    assert record.name == "fieldkit.hw"
+    assert record.getMessage() == "a defect ended a write"
+    assert record.exc_info is not None
+
+
+def test_a_failure_before_the_first_step_is_told_as_step_0(make: Make) -> None:
+    bench = make()
+    bench.connect_fails = [LinkError("No link.", "Plug it in.")]
+    assert bench.run().step == 0
+
+
+# Progress -----------------------------------------------------------------------------------------
+
+
+def block(number: int, done: int, blocks: int = 1000) -> PlannedRequest:
+    return PlannedRequest(b"\x36", 0, block=number, blocks=blocks, done_bytes=done)
+
+
+def rates(rig: Rig, *marks: tuple[float, int], total: int = 1000) -> list[Progress | None]:
+    """What a meter says at these times and confirmed bytes."""
+    meter, began = _ProgressMeter(total), rig.clock.time
+    said = []
+    for number, (at, done) in enumerate(marks, 1):
+        rig.clock.time = began + at
+        said.append(meter.confirmed(block(number, done)))
+    return said
+
+
+def rate_of(progress: Progress | None) -> float:
+    assert progress is not None
+    return progress.rate
+
+
+def test_the_rate_is_that_of_the_last_three_seconds(rig: Rig) -> None:
+    said = rates(rig, (0, 0), (1, 10), (2, 20), (3, 30), (4, 100))
+    assert [rate_of(progress) for progress in said] == [0.0, 10.0, 10.0, 10.0, 30.0]
+    last = said[-1]
+    assert last is not None
+    assert last.remaining_s == 30.0
+    assert last.at == rig.clock.time
+
+
+def test_where_blocks_come_more_seldom_two_make_the_rate(rig: Rig) -> None:
+    said = rates(rig, (0, 0), (10, 5), (20, 15))
+    assert [rate_of(progress) for progress in said] == [0.0, 0.5, 1.0]
+    assert [progress.remaining_s for progress in said if progress] == [None, 1990.0, 985.0]
+
+
+def test_progress_is_told_ten_times_a_second_and_at_the_end(rig: Rig) -> None:
+    told = [p is not None for p in rates(rig, (0, 1), (0.05, 2), (0.15, 3), (0.2, 4), (0.35, 5))]
+    assert told == [True, False, True, False, True]
+    meter = _ProgressMeter(2)
+    assert meter.confirmed(block(1, 1, blocks=2)) is not None
+    assert meter.confirmed(block(2, 2, blocks=2)) is not None
+
+
+def test_progress_is_told_when_just_the_period_is_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "PROGRESS_PERIOD_S", 0.125)
+    assert None not in rates(rig, (0, 1), (0.125, 2))
