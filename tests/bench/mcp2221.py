@@ -24,6 +24,9 @@ from pathlib import Path
 from hw.sim.registers import ADDRESS, RegisterFile
 
 SLOW_S = 0.15
+REPORT_S = 0.002
+"""A full-speed interrupt endpoint is asked once a millisecond, one way and the other."""
+_PRIORITY = 20
 BUS_USB, VENDOR, PRODUCT = 0x03, 0x04D8, 0x00DD
 NAME = b"MCP2221 USB-I2C/UART Combo"
 REPORT_BYTES = 64
@@ -108,7 +111,8 @@ class Bridge:
         return report[4 : 4 + report[1]]
 
     def _transfer(self, address: int, written: bytes, length: int) -> bytes:
-        time.sleep(self.transfer_s)
+        if self.transfer_s:
+            time.sleep(self.transfer_s)
         self._nack = address >> 1 != ADDRESS
         try:
             return b"" if self._nack else self._registers.transfer(written, length)
@@ -122,6 +126,7 @@ def serve(bridge: Bridge, device: int) -> None:
     while event := os.read(device, UHID_EVENT_BYTES):
         if int.from_bytes(event[:4], sys.byteorder) == UHID_OUTPUT:
             answer = bridge.answer(event[4 : 4 + REPORT_BYTES])
+            time.sleep(REPORT_S)
             os.write(device, struct.pack("=IH", UHID_INPUT2, len(answer)) + answer)
 
 
@@ -155,6 +160,8 @@ def i2c_bus(known: set[Path]) -> Path:
 
 def main() -> None:
     """Run the bridge."""
+    # A device of its own does not wait for the kit's processor.
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
     bridge = Bridge(RegisterFile(sys.argv[1]))
 
     def set_speed(number: int, _frame: object) -> None:

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.messages import GateChanged, Progress
+from hw.errors import FieldKitError
+from hw.messages import GateChanged, Outcome, Progress, Voltage
+from hw.plan import WritePlan
 from tests.bench.conftest import (
     BUTTON,
     BUZZER,
@@ -30,7 +32,7 @@ from tests.bench.conftest import (
     socketcan_plan,
     until,
 )
-from tests.kit import Car, Kit, canonical
+from tests.kit import Car, Kit, Watcher, canonical
 
 SIZE = 0x4000
 REQUESTS = 0x7E0
@@ -97,8 +99,8 @@ def test_a_gated_flash_ends_verified_and_the_pins_follow_the_gate(
         ]
         assert [pins.level(pin) for pin in (LINE, LAMP, BUZZER)] == [0, 0, 0]
         pins.pull(BUTTON, up=False)
-        watcher.flash(kit, plan, payload, kit.evidence(plan))
-        watcher.wait_for(Progress)
+        begin(watcher, kit, plan, payload)
+        wait_for_blocks(watcher)
         assert [pins.level(pin) for pin in (LINE, LAMP, BUZZER)] == [1, 1, 0]
         outcome = watcher.outcome(OUTCOME_S)
         assert outcome.outcome == "verified", outcome
@@ -107,6 +109,23 @@ def test_a_gated_flash_ends_verified_and_the_pins_follow_the_gate(
     assert car.memory(0x8000, SIZE) == payload
     assert car.do("state", ecu="engine")["app_valid"]
     record("flash over SocketCAN, bench VM", transfer_rate(seen.frames()), "KiB/s")
+
+
+def begin(watcher: Watcher, kit: Kit, plan: WritePlan, payload: bytes) -> None:
+    """Arm and start; what the sensor and the gate told meanwhile goes with a refusal."""
+    try:
+        watcher.flash(kit, plan, payload, kit.evidence(plan))
+    except (AssertionError, FieldKitError) as error:
+        bodies = [event.body for event in watcher.events]
+        told = {each.reason: each for each in bodies if isinstance(each, GateChanged | Voltage)}
+        raise AssertionError((str(error), list(told.values()))) from error
+
+
+def wait_for_blocks(watcher: Watcher) -> None:
+    """Return once a block is in the ECU; a run that ends without one fails at once."""
+    until(lambda: any(isinstance(e.body, Progress | Outcome) for e in watcher.events), "progress")
+    ended = [event.body for event in watcher.events if isinstance(event.body, Outcome)]
+    assert not ended, ended
 
 
 def sag_in_the_middle_of_a_block(car: Car, volts: float) -> threading.Thread:
@@ -138,7 +157,7 @@ def test_after_a_cut_no_further_frame_of_the_message_is_on_the_bus(
     plan = socketcan_plan(kit, car, payload)
     with witness(tmp_path / "dump") as seen, kit.client() as watcher:
         sagging = sag_in_the_middle_of_a_block(car, 10.5)
-        watcher.flash(kit, plan, payload, kit.evidence(plan))
+        begin(watcher, kit, plan, payload)
         change = watcher.wait_for(GateChanged, OUTCOME_S, state="CUT")
         cut_at = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + change.at
         sagging.join()
@@ -170,8 +189,8 @@ def test_the_line_falls_when_hw_is_killed(car: Car, kit: Kit, pins: Pins) -> Non
     payload = os.urandom(SIZE)
     plan = socketcan_plan(kit, car, payload)
     with kit.client() as watcher:
-        watcher.flash(kit, plan, payload, kit.evidence(plan))
-        watcher.wait_for(Progress)
+        begin(watcher, kit, plan, payload)
+        wait_for_blocks(watcher)
         assert pins.level(LINE) == 1
         kit.stop(signal.SIGKILL)
         until(lambda: pins.level(LINE) == 0, "the line is low")
@@ -188,8 +207,8 @@ def test_a_sensor_that_goes_away_in_a_write_cuts_it(
     payload = os.urandom(SIZE)
     plan = kit.recovery(socketcan_plan(kit, car, payload))
     with kit.client() as watcher:
-        watcher.flash(kit, plan, payload, kit.evidence(plan))
-        watcher.wait_for(Progress)
+        begin(watcher, kit, plan, payload)
+        wait_for_blocks(watcher)
         bridge.unplug()
         change = watcher.wait_for(GateChanged, state="CUT")
         assert "There is no valid voltage" in change.reason
