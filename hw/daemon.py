@@ -274,7 +274,7 @@ def notify_systemd(state: str) -> None:
             logging.getLogger("fieldkit.hw").warning("systemd was not told %s: %s", state, error)
 
 
-def _go_before_others() -> None:
+def go_before_others() -> None:
     """A real-time priority for every thread of hw, below the sampler's own.
 
     The sampler waits for whichever thread holds the interpreter. If that one were preempted by
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The sampler shares the interpreter with the thread that sends: a thread that computes must
     # give it up within half a millisecond, not the usual five, or a sag is seen late.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    _go_before_others()
+    go_before_others()
     state = options.state or state_dir()
     path = options.socket or run_dir() / "hw.sock"
     try:
