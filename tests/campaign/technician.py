@@ -34,7 +34,8 @@ from tests.campaign.template import (
 )
 
 HANG_S = 120.0
-PAUSE_S = 0.1
+PAUSE_S = 0.2
+LOOK_S = 0.8
 SOFTWARE_NUMBER = "8K0907115R"
 CODING = "coding.cruise_control=off"
 R = TypeVar("R")
@@ -240,9 +241,11 @@ class Technician:
 
     def _follow(self) -> None:
         """Watch a write until it has ended; mend, resume or abort on the way."""
-        began, waited_since = time.monotonic(), 0.0
+        began, waited_since, looked_at = time.monotonic(), 0.0, 0.0
         while True:
-            self._look()
+            if time.monotonic() - looked_at > LOOK_S:
+                self._look()
+                looked_at = time.monotonic()
             status = self._insist(self._status)
             runs = [run for run in status.runs if run.job == self.seen.job]
             if not any(run.state == "running" for run in runs):
