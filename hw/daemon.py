@@ -274,12 +274,15 @@ def notify_systemd(state: str) -> None:
             logging.getLogger("fieldkit.hw").warning("systemd was not told %s: %s", state, error)
 
 
-def go_before_others() -> None:
-    """A real-time priority for every thread of hw, below the sampler's own.
+def let_the_sampler_run() -> None:
+    """Nothing in this process and no other program may hold up the sampler, or a sag is seen late.
 
-    The sampler waits for whichever thread holds the interpreter. If that one were preempted by
-    another program, so would the sampler be, for 95 ms as measured on a busy machine.
+    It shares the interpreter with the thread that sends: a thread that computes must give it up
+    within half a millisecond, not the usual five. And while another program preempts the thread
+    that holds the interpreter, the sampler waits too, 95 ms as measured on a busy machine: so every
+    thread of hw gets a real-time priority, below the sampler's own.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     # Not allowed here: the gate counts on the age of samples, not on this.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
@@ -294,10 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
-    # The sampler shares the interpreter with the thread that sends: a thread that computes must
-    # give it up within half a millisecond, not the usual five, or a sag is seen late.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    go_before_others()
+    let_the_sampler_run()
     state = options.state or state_dir()
     path = options.socket or run_dir() / "hw.sock"
     try:

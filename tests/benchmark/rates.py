@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from hw import clock
-from hw.daemon import go_before_others
+from hw.daemon import let_the_sampler_run
 from hw.gate.gate import Gate
 from hw.links import open_link
 from hw.links.base import FrameCheck
@@ -120,7 +120,7 @@ def wire_seconds(data: bytes, block: int = 0x0FFE - 2) -> float:
 
 def gate_cost(runs: int) -> list[Figure]:
     """The same transfer through one link, with the real gate and with none, in turn."""
-    go_before_others()  # As hw does: else another program's turn would be counted as the gate's.
+    let_the_sampler_run()  # As in hw; else other programs' turns count as the gate's.
     on, off = [], []
     with bench_car() as (car, _folder):
         gate = Gate(_NoLine())
