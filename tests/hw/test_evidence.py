@@ -115,6 +115,10 @@ class Bench:
         )
         results = self.checker().check(case)
         assert tuple(result.gate for result in results) == GATES
+        for result in results:
+            assert result.reason
+            assert (result.reason == "Passed.") is result.passed
+            assert bool(result.next_step) is not result.passed
         return {result.gate: result for result in results}
 
     def refused(self, gate: GateName, given: Evidence | None = None) -> str:
@@ -138,7 +142,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     time = Clock()
     monkeypatch.setattr(clock, "now", time)
 
@@ -146,7 +150,23 @@ def bench(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
         time.time += seconds
 
     monkeypatch.setattr("hw.evidence.time.sleep", sleep)
-    return Bench(short_tmp, time)
+    result_of, named = evidence._result, list[tuple[str, str]]()
+
+    def result(gate: GateName, check: Callable[[], dict[str, str]]) -> GateResult:
+        """A refusal names the gate that refuses, also where it is passed on by itself."""
+
+        def checked() -> dict[str, str]:
+            try:
+                return check()
+            except RefusedError as refusal:
+                named.append((refusal.gate, gate))
+                raise
+
+        return result_of(gate, checked)
+
+    monkeypatch.setattr(evidence, "_result", result)
+    yield Bench(short_tmp, time)
+    assert all(gate == by for gate, by in named)
 
 
 def test_complete_evidence_passes_all_four_gates(bench: Bench) -> None:
@@ -1025,3 +1045,179 @@ def test_the_identity_digest_is_over_values_in_did_order_and_their_lengths() -> 
     moved = [IdentityValue(did=1, value="aa"), IdentityValue(did=2, value="bbcc")]
     assert identity_digest(b"salt", moved) != identity_digest(b"salt", [one, two])
     assert identity_digest(b"other", [one, two]) != identity_digest(b"salt", [one, two])
+
+
+# What is told -------------------------------------------------------------------------------------
+
+
+def test_the_facts_name_backup_objects_role_and_digest(bench: Bench) -> None:
+    given = bench.evidence()
+    results = bench.check(given)
+    backup = results["DUAL_BACKUP"].facts
+    assert backup["backup"].startswith("backup-")
+    names = {path.stem for path in bench.folders()[0].glob("*.age")}
+    assert {item.partition(" ")[2] for item in backup["objects"].split(", ")} == names
+    assert {item.partition(" ")[0] for item in backup["objects"].split(", ")} == {"coding", "image"}
+    acknowledged = results["USER_ACKNOWLEDGMENT"].facts
+    assert acknowledged["role"] == "technician"
+    assert given.acknowledgment is not None
+    assert acknowledged["digest"] == acknowledgment_digest(given.acknowledgment)
+
+
+def test_what_is_stale_is_named_with_its_longest_age(bench: Bench) -> None:
+    given = bench.evidence()
+    bench.time.time += 5 * 3600.0
+    bench.history.started_at = bench.time.time - 12.0
+    results = bench.check(given)
+    stale: dict[GateName, tuple[str, int]] = {
+        "DUAL_BACKUP": ("backup", 240),
+        "CHECKSUM_MATCH": ("statement on the checksums", 30),
+        "USER_ACKNOWLEDGMENT": ("acknowledgment", 5),
+    }
+    for gate, (name, minutes) in stale.items():
+        assert results[gate].reason == (
+            f"The {name} is stale: it must be of this start of the kit and at most {minutes} "
+            "minutes old."
+        )
+
+
+# The voltage, at the edges ------------------------------------------------------------------------
+
+
+class Ring:
+    """A sampler that holds exactly these samples."""
+
+    def __init__(self, *samples: Sample) -> None:
+        self.samples = samples
+
+    def history(self, since: float) -> list[Sample]:
+        return [sample for sample in self.samples if sample.at >= since]
+
+
+def lowest(bench: Bench, *samples: tuple[float, float]) -> float | None:
+    """Lowest voltage that 0.5 s of settling see at 1000 s with 1/16 s as stale; None if refused."""
+    checker = bench.checker()
+    checker._voltage = Ring(*(Sample(at, volts) for at, volts in samples))
+    bench.time.time = 1000.0
+    try:
+        return checker.check_voltage(12.5, 14.8, 0.5, 0.0625)[0]
+    except RefusedError:
+        return None
+
+
+def test_samples_just_often_and_just_long_enough_pass(bench: Bench) -> None:
+    times = (999.5, 999.625, 999.75, 999.875, 1000.0)
+    assert lowest(bench, *((at, 13.0) for at in times)) == 13.0
+
+
+def test_a_newest_sample_of_just_the_stale_time_passes(bench: Bench) -> None:
+    times = (999.4375, 999.5625, 999.6875, 999.8125, 999.9375)
+    assert lowest(bench, *((at, 13.0) for at in times)) == 13.0
+
+
+def test_the_sample_at_the_very_start_of_the_settling_time_counts(bench: Bench) -> None:
+    times = (999.5, 999.625, 999.75, 999.875, 1000.0)
+    assert lowest(bench, (999.5, 12.6), *((at, 13.0) for at in times[1:])) == 12.6
+    assert lowest(bench, (999.5, 12.4), *((at, 13.0) for at in times[1:])) is None
+
+
+def test_a_gap_at_the_start_of_the_settling_time_is_one(bench: Bench) -> None:
+    assert lowest(bench, *((at, 13.0) for at in (999.4375, 999.75, 999.875, 1000.0))) is None
+
+
+def test_a_sample_long_before_the_settling_time_does_not_cover_its_start(bench: Bench) -> None:
+    times = (999.34375, 999.625, 999.75, 999.875, 1000.0)
+    assert lowest(bench, *((at, 13.0) for at in times)) is None
+
+
+@pytest.mark.parametrize("latest", [None, 11.0, 15.5])
+def test_a_voltage_that_is_outside_now_is_refused_without_waiting(
+    bench: Bench, latest: float | None
+) -> None:
+    bench.history.spoil = lambda age, sample: Sample(sample.at, latest if age == 0 else 13.0, "-")
+    began = bench.time.time
+    bench.refused("VOLTAGE_CHECK")
+    assert bench.time.time == began
+
+
+@pytest.mark.parametrize("volts", [WINDOW.start_min_v, WINDOW.start_max_v])
+def test_a_voltage_at_the_edge_is_waited_for(bench: Bench, volts: float) -> None:
+    bench.history.volts = volts
+    bench.history.started_at = bench.time.time - 0.1
+    assert bench.check()["VOLTAGE_CHECK"].passed
+
+
+def test_the_wait_lasts_a_second_longer_than_settling_and_no_more(bench: Bench) -> None:
+    began = bench.time.time
+
+    def dips(until: float) -> None:
+        """One dip each 0.3 s until then; never the latest sample."""
+
+        def spoil(age: float, sample: Sample) -> Sample:
+            since = sample.at - began
+            dip = age > 0 and since < until and since % 0.3 < 0.004
+            return Sample(sample.at, 12.0 if dip else 13.2)
+
+        bench.history.spoil = spoil
+
+    dips(until=0.7)
+    assert bench.check()["VOLTAGE_CHECK"].passed
+    assert bench.time.time - began > WINDOW.settle_s
+    began = bench.time.time
+    dips(until=100.0)
+    bench.refused("VOLTAGE_CHECK")
+    assert 1.5 <= bench.time.time - began < 1.7
+
+
+def test_a_window_that_ends_where_the_sensor_ends_is_watched(bench: Bench) -> None:
+    bench.checker()._check_divider(msgspec.structs.replace(WINDOW, over_v=26.0))
+    with pytest.raises(RefusedError):
+        bench.checker()._check_divider(msgspec.structs.replace(WINDOW, over_v=26.01))
+
+
+# Files of a copy ----------------------------------------------------------------------------------
+
+
+def test_what_is_no_file_is_named(bench: Bench) -> None:
+    path = next(bench.folders()[1].glob("*.age"))
+    path.unlink()
+    os.mkfifo(path)
+    wanted = f"A copy cannot be read: [Errno 22] It is not a file: '{path.resolve()}'."
+    assert bench.refused("DUAL_BACKUP") == wanted
+
+
+def test_a_copy_is_opened_for_reading_only_and_past_the_cache(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    dropped: list[tuple[int, int, int]] = []
+    really = os.open
+
+    def open_(path: str, flags: int) -> int:
+        opened.append(flags)
+        return really(path, flags)
+
+    def fadvise(_descriptor: int, offset: int, length: int, advice: int) -> None:
+        dropped.append((offset, length, advice))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hw.evidence.os.open", open_)
+        patch.setattr("hw.evidence.os.posix_fadvise", fadvise)
+        evidence._read_from_medium(bench.folders()[0] / "manifest.json")
+    wanted = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    assert [flags & ~getattr(os, "O_LARGEFILE", 0) for flags in opened] == [wanted]
+    assert dropped == [(0, 0, os.POSIX_FADV_DONTNEED)]
+
+
+def test_of_three_payloads_each_is_compared_at_its_place(bench: Bench) -> None:
+    parts = (PAYLOAD, b"second", b"the third")
+    plan = bench.plan
+    payloads = [
+        msgspec.structs.replace(
+            plan.payloads[0], size=len(part), sha256=hashlib.sha256(part).hexdigest()
+        )
+        for part in parts
+    ]
+    bench.replan(payloads=payloads)
+    bench.payload = b"".join(parts)
+    assert bench.check()["CHECKSUM_MATCH"].passed

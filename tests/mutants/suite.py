@@ -7,6 +7,7 @@ is exchanged. For one outside (a table, a limit, a default), a fork imports ever
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import importlib.machinery
@@ -19,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,13 +123,15 @@ def survivors(
         for m in mutants
         if m not in inside
     ]
-    found = {key for key, status in _race(anew, jobs) if _passed(status)}
+    found = {key for key, status in _race(anew, jobs) if _passed(key, status)}
     server = _Server(module, [(m, chosen[m.key]) for m in inside], baseline, jobs)
     names = [str(path) for path in tests]
-    served: set[str] = _answer(
+    served, failure = _answer(
         lambda sender: _pytest(names, server.telling(sender), baseline.test_limit_s)
     )
-    return found | served
+    if failure:
+        raise RuntimeError(failure)
+    return found.union(served)
 
 
 # Each in its own process --------------------------------------------------------------------------
@@ -153,7 +157,8 @@ def _race(tasks: Sequence[_Task], jobs: int) -> Iterator[tuple[str, int]]:
         wait(list(running), timeout=0.5)
         for sentinel, (task, process, until) in list(running.items()):
             if process.is_alive() and time.monotonic() > until and process.pid is not None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # It has just ended by itself.
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.join()
             if not process.is_alive():
                 del running[sentinel]
@@ -198,9 +203,9 @@ def _quietly(run: Callable[[], int]) -> int:
                 sys.stdout.flush()
 
 
-def _passed(status: int) -> bool:
+def _passed(key: str, status: int) -> bool:
     if status in (TOOL_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise RuntimeError("A mutant could not be tested: the tool itself failed.")
+        raise RuntimeError(f"The tool itself failed ({status}) at: {key}")
     return status == pytest.ExitCode.OK
 
 
@@ -333,6 +338,14 @@ class _Server:
         return self
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        assert self._sender is not None
+        try:
+            self._sender.send((self._survivors(session), ""))
+        except Exception:  # noqa: BLE001 - whatever it is, it is told where it is read
+            self._sender.send((set(), traceback.format_exc()))
+        return True
+
+    def _survivors(self, session: pytest.Session) -> set[str]:
         functions = _functions_of(self._module)
         items = {item.nodeid: item for item in session.items}
         tasks = [
@@ -343,9 +356,7 @@ class _Server:
             )
             for mutant, tests in self._tasks
         ]
-        assert self._sender is not None
-        self._sender.send({key for key, status in _race(tasks, self._jobs) if _passed(status)})
-        return True
+        return {key for key, status in _race(tasks, self._jobs) if _passed(key, status)}
 
     def _try(
         self,
