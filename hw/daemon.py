@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
 import logging
 import os
@@ -58,7 +57,6 @@ from hw.voltage.sampler import Sampler, sampler_for
 from hw.writes import WriteService
 
 SWITCH_INTERVAL_S = 0.0005
-PRIORITY = 5
 TICK_S = 0.1
 Files = Sequence[int]
 
@@ -274,20 +272,6 @@ def notify_systemd(state: str) -> None:
             logging.getLogger("fieldkit.hw").warning("systemd was not told %s: %s", state, error)
 
 
-def let_the_sampler_run() -> None:
-    """Nothing in this process and no other program may hold up the sampler, or a sag is seen late.
-
-    It shares the interpreter with the thread that sends: a thread that computes must give it up
-    within half a millisecond, not the usual five. And while another program preempts the thread
-    that holds the interpreter, the sampler waits too, 95 ms as measured on a busy machine: so every
-    thread of hw gets a real-time priority, below the sampler's own.
-    """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # Not allowed here: the gate counts on the age of samples, not on this.
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; returns the exit status."""
     parser = argparse.ArgumentParser(prog="fieldkit-hw", description=__doc__)
@@ -297,7 +281,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
-    let_the_sampler_run()
+    # The sampler shares the interpreter with the thread that sends: a thread that computes must
+    # give it up within half a millisecond, not the usual five, or a sag is seen late.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     state = options.state or state_dir()
     path = options.socket or run_dir() / "hw.sock"
     try:

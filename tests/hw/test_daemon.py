@@ -73,19 +73,6 @@ def run_daemon(
 # Start and stop -----------------------------------------------------------------------------------
 
 
-def test_no_other_program_comes_between_the_sampler_and_the_thread_it_waits_for(kit: Kit) -> None:
-    """Every thread of hw may hold the interpreter that the sampler needs."""
-    ask = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))"
-    allowed = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False)
-    assert kit.process is not None
-    threads = [int(path.name) for path in Path(f"/proc/{kit.process.pid}/task").iterdir()]
-    real_time = {os.sched_getscheduler(thread) != os.SCHED_OTHER for thread in threads}
-    assert real_time == {allowed.returncode == 0}
-    if allowed.returncode == 0:
-        highest = sorted(os.sched_getparam(thread).sched_priority for thread in threads)[-2:]
-        assert highest[0] < highest[1], "the sampler comes first"
-
-
 def test_it_says_ready_serves_and_ends_cleanly(kit: Kit) -> None:
     with kit.client() as watcher:
         status = watcher.client.status()
