@@ -192,11 +192,12 @@ def _next_state(watcher: Watcher, wanted: str) -> float | None:
     """Wait until the gate is `wanted`; gives when (boot time, s), or None where it was cut."""
     until = time.monotonic() + STATE_LIMIT_S
     while time.monotonic() < until:
-        changes = [e.body for e in list(watcher.events) if isinstance(e.body, GateChanged)]
+        bodies = [event.body for event in list(watcher.events)]
+        changes = [body for body in bodies if isinstance(body, GateChanged)]
         if any(change.state == "CUT" for change in changes):
             return None
         if found := [change.at for change in changes if change.state == wanted]:
-            return float(found[0])
+            return found[0]
         time.sleep(0.001)
     raise TimeoutError(f"the gate was not {wanted} within {STATE_LIMIT_S:.0f} s")
 
