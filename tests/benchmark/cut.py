@@ -185,7 +185,7 @@ def _one(car: Car, watcher: Watcher, witness: Witness) -> float | None:
     if _next_state(watcher, "HELD") is None or (opened_at := _next_state(watcher, "OPEN")) is None:
         return None
     # Looked up afterwards: this process may have slept past the moment when the write went on.
-    return max(witness.last_before(opened_at) - sagged_at, 0.0) * 1e3
+    return max(witness.last_before(opened_at) - float(sagged_at), 0.0) * 1e3
 
 
 def _next_state(watcher: Watcher, wanted: str) -> float | None:
