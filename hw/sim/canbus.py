@@ -25,6 +25,7 @@ BITRATE = 500_000
 BUS_NAME = "can0"
 _TICK_S = 0.01
 _QUEUE_RETRY_S = 0.001
+_RECEIVE_BYTES = 4 << 20
 _LINUX_FRAME = struct.Struct("=IB3x8s")
 """`struct can_frame` of linux/can.h."""
 
@@ -209,6 +210,8 @@ class Interface:
     def __init__(self, bus: Bus, name: str) -> None:
         self._bus, self._waiting = bus, deque[bytes]()
         self._socket = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
+        # A block of a download comes without a pause (block size 0); the system's limit holds.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         self._socket.bind((name,))
         self._socket.setblocking(False)
         self._loop = asyncio.get_running_loop()

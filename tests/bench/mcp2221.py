@@ -24,8 +24,9 @@ from pathlib import Path
 from hw.sim.registers import ADDRESS, RegisterFile
 
 SLOW_S = 0.15
-REPORT_S = 0.002
-"""A full-speed interrupt endpoint is asked once a millisecond, one way and the other."""
+REPORT_S = 0.004
+"""A full-speed interrupt endpoint is asked once in one or two milliseconds, one way and the other;
+meanwhile the one processor does the rest."""
 _PRIORITY = 20
 BUS_USB, VENDOR, PRODUCT = 0x03, 0x04D8, 0x00DD
 NAME = b"MCP2221 USB-I2C/UART Combo"
