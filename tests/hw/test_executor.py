@@ -957,7 +957,7 @@ def test_a_restarting_ecu_is_left_alone_first_and_then_asked_each_tenth_of_a_sec
     assert bench.run().outcome == "verified"
     assert asked[0] - reset[0] >= 1.0
     assert [after - before for before, after in itertools.pairwise(asked)] == [
-        pytest.approx(0.1, abs=0.02)
+        pytest.approx(0.1, abs=0.01)
     ] * 5
 
 
@@ -1050,6 +1050,11 @@ def test_a_defect_is_logged_with_its_traceback_and_told(
     assert record.name == "fieldkit.hw"
     assert record.getMessage() == "a defect ended a write"
     assert record.exc_info is not None
+
+
+def test_a_plan_of_one_step_ends_at_step_0(make: Make) -> None:
+    outcome = make([WriteDid(did=0xF15A, data="01")]).run()
+    assert (outcome.outcome, outcome.step) == ("verified", 0)
 
 
 def test_a_failure_before_the_first_step_is_told_as_step_0(make: Make) -> None:
