@@ -679,9 +679,9 @@ def test_every_request_names_its_step_and_plain_ones_carry_nothing_else() -> Non
     ]
     moves = obeying(cursor(steps, data), data)
     assert [move.step for move in moves] == [0, 1, 2, 3, 3, 4, 5, 5, 5, 6, 7, 7, 8, 9]
-    plain = moves[0]
+    plain = moves[3]
     assert plain == PlannedRequest(
-        b"\x10\x03", 0, repeatable=False, pending_limit_s=None, block=0, blocks=0, done_bytes=0
+        b"\x27\x01", 3, repeatable=False, pending_limit_s=None, block=0, blocks=0, done_bytes=0
     )
 
 
