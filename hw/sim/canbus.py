@@ -160,7 +160,8 @@ class CanNode:
         """Keep ISO-TP's time-outs going."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self._process()
+            if self._layer.transmitting() or self._layer.is_rx_active():
+                self._process()
 
     def _take(self, frame: Frame) -> None:
         if frame.identifier != self._ids.tx or frame.extended != self._ids.extended:
