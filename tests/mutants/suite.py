@@ -367,7 +367,10 @@ class _Server:
     ) -> int:
         _exchange(functions, compile(mutant.code, str(self._module.resolve()), "exec"))
         for item in items:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            except Exception:  # noqa: BLE001 - an error that nobody could catch, told by a hook
+                return int(pytest.ExitCode.TESTS_FAILED)
             if session.testsfailed:
                 return int(pytest.ExitCode.TESTS_FAILED)
         return int(pytest.ExitCode.OK)
