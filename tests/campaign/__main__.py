@@ -9,24 +9,30 @@ import argparse
 import gc
 import os
 import selectors
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import msgspec
 
+from tests.campaign.baseline import TRIES, Tool, start_baseline
 from tests.campaign.faults import Scenario, draw
 from tests.campaign.judge import Verdict
 from tests.campaign.runner import kept_logs, start_run
 from tests.campaign.sandbox import make_images
-from tests.campaign.table import show
+from tests.campaign.table import show, show_beside
 from tests.campaign.template import Places, make_template
 
 RUN_LIMIT_S = 600.0
+Start = Callable[[], tuple[int, int]]
+"""Starts a run; gives its process and the pipe that its verdict comes out of."""
 # What the appliance imports only once it runs: imported here, it is imported once for all runs.
 PRELOADED = (
     "anyio._backends._asyncio",
@@ -41,29 +47,57 @@ JOBS_PER_CPU = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign; returns the exit status."""
     options = _parser().parse_args(arguments)
-    seed = options.seed
-    numbers = [options.only] if options.only is not None else range(options.runs)
-    root = Path(tempfile.mkdtemp(prefix="fkc", dir="/tmp"))
-    places = Places(root)
-    places.make()
-    make_template(places)
-    make_images(places)
-    for name in PRELOADED:
-        import_module(name)
-    gc.freeze()  # What all runs are forked from stays shared.
+    scenarios = _scenarios(options)
     began = time.monotonic()
     verdicts: list[Verdict] = []
-    for verdict in campaign([draw(seed, number) for number in numbers], places, options.jobs):
-        verdicts.append(verdict)
-        _tell(verdict, len(verdicts), len(numbers), places)
-    seconds = time.monotonic() - began
-    sys.stdout.write(show(seed, verdicts, seconds))
+    with prepared() as places:
+        starts = [partial(start_run, one, places) for one in scenarios]
+        for verdict in campaign(starts, options.jobs):
+            verdicts.append(verdict)
+            _tell(verdict, len(verdicts), len(scenarios), places)
+        seconds = time.monotonic() - began
+        sys.stdout.write(show(options.seed, verdicts, seconds))
+        baselines = {str(tool): _baseline(tool, scenarios, places, options) for tool in TRIES}
+    sys.stdout.write(show_beside(verdicts, baselines))
     if options.json:
-        document = {"seed": seed, "seconds": round(seconds, 1), "runs": verdicts}
+        document = {
+            "seed": options.seed,
+            "seconds": round(seconds, 1),
+            "runs": verdicts,
+            "baselines": baselines,
+        }
         options.json.write_bytes(msgspec.json.encode(document))
-    if options.only is not None:
+    if len(scenarios) == 1:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(verdicts)).decode() + "\n")
     return 1 if any(verdict.defects for verdict in verdicts) else 0
+
+
+def _scenarios(options: argparse.Namespace) -> list[Scenario]:
+    if options.replay is not None:
+        return [msgspec.json.decode(options.replay.read_bytes(), type=Scenario)]
+    numbers = [options.only] if options.only is not None else range(options.runs)
+    return [draw(options.seed, number) for number in numbers]
+
+
+@contextmanager
+def prepared() -> Iterator[Places]:
+    """The kit that all runs begin with; logs of runs with a defect are kept behind its end."""
+    # Sockets need short paths.
+    root = Path(tempfile.mkdtemp(prefix="fkc", dir="/tmp"))
+    places = Places(root)
+    try:
+        places.make()
+        make_template(places)
+        make_images(places)
+        for name in PRELOADED:
+            import_module(name)
+        gc.freeze()  # What all runs are forked from stays shared.
+        yield places
+    finally:
+        gc.unfreeze()
+        kept = places.root / "kept"
+        if not kept.exists():
+            shutil.rmtree(root)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,21 +106,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--jobs", type=int, default=JOBS_PER_CPU * (os.cpu_count() or 1))
     parser.add_argument("--json", type=Path, help="write every verdict to this file")
+    parser.add_argument(
+        "--baseline",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also strike flashers without a gate with the faults of the first N flashes",
+    )
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="replay a scenario from a file")
     parser.add_argument("--only", type=int, metavar="RUN", help="replay one run of the seed")
     return parser
 
 
-def campaign(scenarios: Sequence[Scenario], places: Places, jobs: int) -> Iterator[Verdict]:
-    """Run scenarios, `jobs` at a time; gives each verdict when it is known."""
-    waiting = list(reversed(scenarios))
+def _baseline(
+    tool: Tool, scenarios: Sequence[Scenario], places: Places, options: argparse.Namespace
+) -> list[Verdict]:
+    """The runs of a flash, without the kit: as many of them as were asked for."""
+    chosen = [one for one in scenarios if one.operation == "flash"][: options.baseline]
+    starts = [partial(start_baseline, tool, one, places) for one in chosen]
+    return list(campaign(starts, options.jobs))
+
+
+def campaign(starts: Sequence[Start], jobs: int) -> Iterator[Verdict]:
+    """Start runs, `jobs` at a time; gives each verdict when it is known."""
+    waiting = list(reversed(list(enumerate(starts))))
     running = selectors.DefaultSelector()
     texts: dict[int, bytes] = {}
     while waiting or texts:
         while waiting and len(texts) < jobs:
-            scenario = waiting.pop()
-            child, pipe = start_run(scenario, places)
+            number, start = waiting.pop()
+            child, pipe = start()
             texts[pipe] = b""
-            running.register(pipe, selectors.EVENT_READ, (scenario, child, time.monotonic()))
+            running.register(pipe, selectors.EVENT_READ, (number, child, time.monotonic()))
         for key, _ in running.select(1.0):
             pipe = key.fd
             if part := os.read(pipe, 65536):
@@ -94,20 +145,19 @@ def campaign(scenarios: Sequence[Scenario], places: Places, jobs: int) -> Iterat
                 continue
             running.unregister(pipe)
             os.close(pipe)
-            scenario, child, _ = key.data
+            number, child, _ = key.data
             os.waitpid(child, 0)
-            yield _verdict(scenario, texts.pop(pipe))
+            yield _verdict(number, texts.pop(pipe))
         for key in list(running.get_map().values()):
             if time.monotonic() - key.data[2] > RUN_LIMIT_S:
                 os.kill(key.data[1], signal.SIGKILL)
 
 
-def _verdict(scenario: Scenario, text: bytes) -> Verdict:
+def _verdict(number: int, text: bytes) -> Verdict:
     if text:
         return msgspec.json.decode(text, type=Verdict)
-    names = [fault.name for fault in scenario.faults]
     defects = {"campaign failed": "the run ended without a verdict; its own error is above"}
-    return Verdict(run=scenario.run, outcome="defect", defects=defects, faults=names)
+    return Verdict(run=number, outcome="defect", defects=defects)
 
 
 def _tell(verdict: Verdict, done: int, total: int, places: Places) -> None:

@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
@@ -42,6 +42,7 @@ READY_WITHIN_S = 30.0
 RESTART_AFTER_S = 0.1
 POWER_BACK_AFTER_S = 0.2
 POLL_S = 0.02
+OPEN_FILES = 256
 CAR_LIMIT_S = 10.0
 HW_NICE = -10
 """As in systemd/fieldkit-hw.service."""
@@ -113,10 +114,14 @@ class Car:
 class Handle:
     """The technician's end: tells the supervisor the phase and asks it to put things right."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    def __init__(self, channel: socket.socket, places: Places) -> None:
+        self._channel, self._places = channel, places
         channel.settimeout(READY_WITHIN_S * 2)
         self.links: dict[str, Any] = self._answer()
+
+    def flasher(self, pid: int) -> None:
+        """This process is what faults of the kit strike, where there is no kit."""
+        self._ask({"flasher": pid})
 
     def phase(self, name: str) -> None:
         """A phase of the job begins: its faults are due from now on."""
@@ -132,26 +137,29 @@ class Handle:
 
     def _answer(self) -> dict[str, Any]:
         if not (packet := self._channel.recv(65536)):
-            raise RuntimeError("the supervisor of the run is gone; see its log")
+            logs = [log_of(self._places, name) for name in ("rig", "sim")]
+            raise RuntimeError(f"the run's supervisor ended:\n{''.join(logs)}")
         answer: dict[str, Any] = json.loads(packet)
         return answer
 
 
-def start_rig(scenario: Scenario, places: Places, filesystems: Filesystems) -> Handle:
-    """Fork the supervisor; returns once car and kit answer."""
+def start_rig(
+    scenario: Scenario, places: Places, filesystems: Filesystems, *, kit: bool = True
+) -> Handle:
+    """Fork the supervisor; returns once the car and, if there is to be one, the kit answer."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         mine.close()
         try:
             die_with_parent()
-            Rig(scenario, places, filesystems, theirs).run()
+            Rig(scenario, places, filesystems, theirs).run(KIT if kit else ())
         except BaseException:  # noqa: BLE001 - the fork ends here, and its reason must be read
             with (places.run / "rig.log").open("a") as log:
                 traceback.print_exc(file=log)
         finally:
             os._exit(1)
     theirs.close()
-    return Handle(mine)
+    return Handle(mine, places)
 
 
 class Rig:
@@ -164,6 +172,7 @@ class Rig:
         self._channel = channel
         self._clock = WallClock()
         self._pids: dict[str, int] = {}
+        self._flasher = 0
         self._off = False
         self._stopped: set[str] = set()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -172,13 +181,13 @@ class Rig:
         self._pending = list(scenario.faults)
         self._selector = selectors.DefaultSelector()
 
-    def run(self) -> None:
+    def run(self, kit: Sequence[str]) -> None:
         """Supervise until the run ends, which kills this process."""
         links = self._start_car()
         self._car = Car(links["control"])
-        for name in KIT:
+        for name in kit:
             self._start(name)
-        for name in KIT:
+        for name in kit:
             self._wait_ready(name)
         self._channel.send(json.dumps(links).encode())
         self._selector.register(self._channel, selectors.EVENT_READ)
@@ -202,6 +211,8 @@ class Rig:
     def _obey(self, message: dict[str, Any]) -> None:
         if "phase" in message:
             self._begin(message["phase"])
+        elif "flasher" in message:
+            self._flasher = int(message["flasher"])
         else:
             self._heal()
         self._channel.send(b"{}")
@@ -243,7 +254,9 @@ class Rig:
             log = os.open(self._places.run / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log if stdout is None else stdout, 1)
             os.dup2(log, 2)
-            os.closerange(3, 256)
+            # Whoever started the campaign may have put something else in their place.
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            _leave_open_files()
             os.environ["FIELDKIT_STATE"] = str(self._places.state)
             os.environ["FIELDKIT_RUN"] = str(self._places.run)
             status = main()
@@ -280,8 +293,9 @@ class Rig:
             self._start(name)
 
     def _signal(self, name: str, number: int) -> None:
-        if name in self._pids:
-            os.kill(self._pids[name], number)
+        if pid := self._flasher or self._pids.get(name, 0):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     # Faults -----------------------------------------------------------------------------------
 
@@ -370,6 +384,8 @@ class Rig:
         self._off = True
         for name in KIT:
             self._signal(name, signal.SIGKILL)
+        if self._flasher:
+            return
         while any(name in self._pids for name in KIT):
             self._reap()
             time.sleep(0.001)
@@ -389,6 +405,19 @@ class Rig:
             self._go_on(name)
         if not self._off:
             self._disks.heal()
+
+
+def _leave_open_files() -> None:
+    """Let go of what was open before the fork.
+
+    Not by closing: an object of the parent that still knows a number would close it under whoever
+    got that number next.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in range(3, OPEN_FILES):
+        with suppress(OSError):
+            os.fstat(number)
+            os.dup2(nowhere, number)
 
 
 def _awaited(at: Moment) -> dict[str, Any]:

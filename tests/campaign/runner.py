@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,16 +22,25 @@ LOGS = ("hw", "appliance", "sim", "rig")
 
 
 def start_run(scenario: Scenario, places: Places) -> tuple[int, int]:
-    """Start a run; returns its process and the pipe that its verdict comes out of."""
+    """Start a run with the kit; returns what `start_action` does."""
+    return start_action(lambda: run(scenario, places))
+
+
+def start_action(action: Callable[[], Verdict]) -> tuple[int, int]:
+    """Start something in namespaces of its own.
+
+    Returns:
+        Its process, and the pipe that its verdict comes out of.
+    """
     out, into = os.pipe()
 
-    def action() -> None:
+    def tell() -> None:
         os.close(out)
-        verdict = run(scenario, places)
+        verdict = action()
         with os.fdopen(into, "wb") as pipe:
             pipe.write(msgspec.json.encode(verdict))
 
-    child = run_isolated(action)
+    child = run_isolated(tell)
     os.close(into)
     return child, out
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tests.campaign.judge import DEFECTS, Verdict
+from tests.campaign.judge import BRICKED, DEFECTS, SILENTLY_WRONG, Verdict
 
+BAD = (BRICKED, SILENTLY_WRONG)
 OUTCOMES = ("verified", "recovered", "refused", "defect")
 
 
@@ -29,3 +30,23 @@ def show(seed: int, verdicts: Sequence[Verdict], seconds: float) -> str:
 
 def _line(name: str, outcomes: Counter[str], width: int) -> str:
     return f"{name:{width}}  " + "".join(f"{outcomes[each]:>11}" for each in OUTCOMES)
+
+
+def show_beside(verdicts: Sequence[Verdict], baselines: Mapping[str, Sequence[Verdict]]) -> str:
+    """The kit beside flashers without a gate: how many cars each left bricked or wrong."""
+    if not any(baselines.values()):
+        return ""
+    lines = ["", f"{'with the same faults':24}{'runs':>8}{'bricked':>10}{'silently wrong':>16}"]
+    kit = [list(verdict.defects) for verdict in verdicts]
+    lines.append(_rates("field kit", len(kit), *(sum(name in one for one in kit) for name in BAD)))
+    for tool, runs in baselines.items():
+        counts = Counter(verdict.outcome for verdict in runs)
+        lines.append(_rates(tool, len(runs), *(counts[name] for name in BAD)))
+    return "\n".join(lines) + "\n"
+
+
+def _rates(name: str, runs: int, bricked: int, wrong: int) -> str:
+    def share(count: int) -> str:
+        return f"{count} ({100 * count / max(runs, 1):.1f} %)"
+
+    return f"{name:24}{runs:>8}{share(bricked):>14}{share(wrong):>14}"
