@@ -237,7 +237,8 @@ class Technician:
                 return
         except FieldKitError as error:
             self._note(error)
-        self._back_up()
+        if not self._unfinished():  # An ECU without software cannot be read any more.
+            self._back_up()
 
     def _follow(self) -> None:
         """Watch a write until it has ended; mend, resume or abort on the way."""
