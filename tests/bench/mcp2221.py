@@ -24,9 +24,9 @@ from pathlib import Path
 from hw.sim.registers import ADDRESS, RegisterFile
 
 SLOW_S = 0.15
-REPORT_S = 0.004
-"""A full-speed interrupt endpoint is asked once in one or two milliseconds, one way and the other;
-meanwhile the one processor does the rest."""
+REPORT_S = 0.008
+"""What a report takes; of a full-speed USB device 2 ms. Longer, because each answer takes time from
+the one processor that has the kit and the car to run as well."""
 _PRIORITY = 20
 BUS_USB, VENDOR, PRODUCT = 0x03, 0x04D8, 0x00DD
 NAME = b"MCP2221 USB-I2C/UART Combo"

@@ -34,7 +34,7 @@ from tests.bench.conftest import (
 )
 from tests.kit import Car, Kit, Watcher, canonical
 
-SIZE = 0x4000
+SIZE = 0x2000
 REQUESTS = 0x7E0
 FIRST, CONSECUTIVE = 0x10, 0x20
 TRANSFER_DATA, TRANSFER_EXIT = 0x36, 0x37
