@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.client import Client
 from tests.campaign.baseline import TRIES, Tool, start_baseline
 from tests.campaign.faults import Scenario, draw
 from tests.campaign.judge import Verdict
@@ -33,8 +34,12 @@ from tests.campaign.template import Places, make_template
 RUN_LIMIT_S = 600.0
 Start = Callable[[], tuple[int, int]]
 """Starts a run; gives its process and the pipe that its verdict comes out of."""
-# What the appliance imports only once it runs: imported here, it is imported once for all runs.
+# What the processes import only once they run: imported here, it is imported once for all runs.
 PRELOADED = (
+    "hw.links.can",
+    "hw.links.doip",
+    "hw.links.socketcand",
+    "adafruit_ina219",
     "anyio._backends._asyncio",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
@@ -91,6 +96,7 @@ def prepared() -> Iterator[Places]:
         make_images(places)
         for name in PRELOADED:
             import_module(name)
+        Client(places.run / "appliance.sock").close()
         gc.freeze()  # What all runs are forked from stays shared.
         yield places
     finally:

@@ -46,7 +46,7 @@ OPEN_FILES = 256
 CAR_LIMIT_S = 10.0
 HW_NICE = -10
 """As in systemd/fieldkit-hw.service."""
-ERASE_MS, PROGRAM_US_PER_KIB = 8, 12_000
+ERASE_MS, PROGRAM_US_PER_KIB = 8, 24_000
 KIT = ("hw", "appliance")
 _DAY_S = 86400.0
 

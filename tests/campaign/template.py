@@ -20,8 +20,8 @@ TECHNICIAN = "maria"
 PASSPHRASE = "correct horse battery staple"
 PROFILE = "sim-engine"
 ECU = "engine"
-MEMORY_LIMIT = 4096
-BLOCK_BYTES = 512
+MEMORY_LIMIT = 2048
+BLOCK_BYTES = 256
 SAMPLE_HZ = 250
 CALIBRATION, APPLICATION = 0x8000, 0x80_0000
 # What the window's times are made of in the shipped profile, and here.
