@@ -12,10 +12,11 @@ READY := .venv/fieldkit-ready
 BENCH_READY := .venv-bench/fieldkit-ready
 
 # command=package: what the Debian package brings. Tests open backups and reports with the stock
-# tools, make an Intel HEX file with objcopy and have systemd read the units.
+# tools, make an Intel HEX file with objcopy and have systemd read the units; the campaign cuts the
+# power of ext4.
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
-	systemd-analyze=systemd
+	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount
 DEBIAN_FOR_BENCH := age=age stress-ng=stress-ng
 # The bench VM's emulator, what its kernel module is built with (objtool needs the library of
 # elfutils) and what the tests in it use.
@@ -25,7 +26,7 @@ DEBIAN_FOR_BENCH_VM := qemu-system-x86_64=qemu-system-x86 busybox=busybox-static
 DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants mutants-changed bench bench-vm bench-compare lint lock pi clean setup tools
+.PHONY: help demo test campaign mutants mutants-changed bench bench-vm bench-compare lint lock pi clean setup tools
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -33,8 +34,15 @@ help: ## Say what can be made.
 demo: setup ## The main job, end to end, on the simulated car (about a minute).
 	@$(BIN)/fieldkit demo
 
-test: setup tools lint ## Linters, types, import contracts and every test.
-	@$(BIN)/python -m pytest -q -W error -n 2 --dist loadfile
+test: setup tools lint ## Linters, types, import contracts, a sample of the campaign, every test.
+	@$(BIN)/python -m pytest -q -W error tests/campaign
+	@$(BIN)/python -m pytest -q -W error -n 2 --dist loadfile --ignore tests/campaign
+
+# RUNS=10000 SEED=1 BASELINE=1000 for the whole of it; FLAGS for anything else that it takes.
+campaign: setup tools ## Whole jobs through the kit with seeded faults, judged from the car.
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.campaign $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) \
+		$(if $(BASELINE),--baseline $(BASELINE)) $(FLAGS)
 
 mutants: setup ## Prove the gate: properties in depth, coverage, every mutant (half an hour).
 	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -W error --timeout 900 \

@@ -81,7 +81,15 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
     if options.replay is not None:
         return [msgspec.json.decode(options.replay.read_bytes(), type=Scenario)]
     numbers = [options.only] if options.only is not None else range(options.runs)
-    return [draw(options.seed, number) for number in numbers]
+    return possible([draw(options.seed, number) for number in numbers])
+
+
+def possible(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """What can be run here: a power cut needs loop devices, and so root. Says what is left out."""
+    chosen = [one for one in scenarios if os.geteuid() == 0 or not one.power_cut]
+    if missing := len(scenarios) - len(chosen):
+        sys.stdout.write(f"{missing} runs with a power cut are left out: they need root.\n")
+    return chosen
 
 
 @contextmanager

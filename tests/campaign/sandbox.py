@@ -97,7 +97,9 @@ def make_image(places: Places, name: str, size: int, content: Path | None) -> No
     words = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-J", "size=4", str(path)]
     if content is not None:
         words[1:1] = ["-d", str(content)]
-    subprocess.run(words, check=True, capture_output=True)
+    places_of_tools = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    environment = {**os.environ, "PATH": places_of_tools}
+    subprocess.run(words, check=True, capture_output=True, env=environment)
 
 
 def make_images(places: Places) -> None:

@@ -6,13 +6,14 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from appliance.api import messages as m
-from tests.campaign.__main__ import JOBS_PER_CPU, campaign, prepared
+from tests.campaign.__main__ import JOBS_PER_CPU, campaign, possible, prepared
 from tests.campaign.baseline import start_baseline
 from tests.campaign.faults import FORGED, WRONG, Moment, Scenario, draw
 from tests.campaign.forger import Forger
@@ -68,7 +69,8 @@ def test_the_sample_holds_every_kind_of_fault() -> None:
 @pytest.mark.parametrize("part", range(6))
 def test_a_sample_of_the_campaign_finds_no_defect(places: Places, part: int) -> None:
     numbers = range(part * RUNS // 6, (part + 1) * RUNS // 6)
-    starts = [lambda number=number: start_run(draw(SEED, number), places) for number in numbers]
+    scenarios = possible([draw(SEED, number) for number in numbers])
+    starts = [partial(start_run, scenario, places) for scenario in scenarios]
     verdicts = list(campaign(starts, JOBS))
     assert [v for v in verdicts if v.defects] == []
     assert {v.outcome for v in verdicts} <= {"verified", "recovered", "refused"}
@@ -82,13 +84,9 @@ def test_what_the_campaign_found_stays_mended(places: Places, path: Path) -> Non
 
 
 def test_a_flasher_without_a_gate_leaves_cars_bricked(places: Places) -> None:
-    sags = [
-        one_with_a_sag
-        for run in range(400)
-        if (one_with_a_sag := draw(SEED, run)).operation == "flash"
-        and any(fault.name in ("deep sag", "crank") for fault in one_with_a_sag.faults)
-    ][:12]
-    starts = [lambda one=one: start_baseline("naive", one, places) for one in sags]
+    flashes = [one for run in range(400) if (one := draw(SEED, run)).operation == "flash"]
+    sags = [one for one in flashes if {"deep sag", "crank"} & {f.name for f in one.faults}][:12]
+    starts = [partial(start_baseline, "naive", scenario, places) for scenario in sags]
     outcomes = [verdict.outcome for verdict in campaign(starts, JOBS)]
     assert "bricked" in outcomes
 
