@@ -575,6 +575,9 @@ def _region_problems(profile: Profile) -> Iterator[Problem]:
         for other in profile.memory[:index]:
             if region.address < other.end and other.address < region.end:
                 yield Problem((*path, "address"), f"the region overlaps {other.name!r}")
+        if region.write is not None and not region.backup:
+            # hw would refuse the write: said here, it is said at the workshop and not at the car.
+            yield Problem((*path, "backup"), "a region that is written must be backed up")
         yield from _session_problems(profile, (*path, "read", "session"), region.read.session)
         unlock = region.read.unlock
         if unlock != "none" and profile.security_for(unlock) is None:

@@ -227,6 +227,12 @@ def test_parts_that_need_each_other_are_missed(text: str, key: str, reason: str)
         parse_profile(text.encode(), Path("p.toml"))
 
 
+def test_a_region_that_is_written_must_be_backed_up() -> None:
+    text = ENGINE.replace("backup = true", "backup = false", 1)
+    with pytest.raises(ProfileError, match=r"key memory\[0\]\.backup: .*must be backed up"):
+        parse_profile(text.encode(), Path("p.toml"))
+
+
 def test_a_flash_needs_a_region_to_write() -> None:
     parts = ENGINE.split("[memory.write]")
     text = parts[0] + "".join(part[part.index("\n[[") :] for part in parts[1:])
