@@ -162,12 +162,16 @@ class Bridge:
         """Let each transfer take far longer than the kit bears, or not."""
         self._process.send_signal(signal.SIGUSR1 if on else signal.SIGUSR2)
 
-    def unplug(self) -> None:
-        """Pull the plug."""
+    def unplug(self, *, wait: bool = True) -> None:
+        """Pull the plug and, unless told otherwise, wait until the kernel has put all away."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+        if wait:
+            self.wait_until_gone()
+
+    def wait_until_gone(self) -> None:
         until(lambda: not Path(self.bus).exists(), f"{self.bus} is gone")
 
 
