@@ -22,7 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -422,11 +422,6 @@ def _leave_open_files() -> None:
 
 def _awaited(at: Moment) -> dict[str, Any]:
     return {"ecu": "engine", "service": at.service, "count": at.count}
-
-
-def wall_now() -> str:
-    """For people: when a campaign was run."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def log_of(places: Places, name: str) -> str:
