@@ -349,6 +349,7 @@ _KIT_FAULTS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
 WRONG = (
     "wrong ECU on the cable",
     "ECU exchanged before the write",
+    "ECU exchanged before the recovery",
     "file for another variant",
     "file edited by one byte",
     "backup of another ECU",

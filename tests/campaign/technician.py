@@ -273,6 +273,8 @@ class Technician:
     def _recover(self) -> None:
         """Recover until nothing of the job is unfinished."""
         began = time.monotonic()
+        if self._wrong == "ECU exchanged before the recovery" and self._unfinished():
+            self._exchange({"0xF18C": OTHER_SERIAL})
         while self._unfinished():
             try:
                 plan = self._client.recovery(self.seen.job, "").plan
