@@ -12,7 +12,6 @@ RELEASE = "6.12"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Where a 6.12 kernel comes from. Its build tools are programs: they must be of the same Debian.
 SUITES = {"bookworm": "bookworm-backports", "trixie": "trixie"}
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 
 
 class CannotPrepare(Exception):
@@ -101,4 +100,10 @@ def _mirror() -> str:
         check=False,
     )
     found = (line.rstrip("/") for line in told.stdout.splitlines())
-    return next((uri for uri in found if uri.endswith("/debian")), DEFAULT_MIRROR)
+    mirror = next((uri for uri in found if uri.endswith("/debian")), None)
+    if mirror is None:
+        raise CannotPrepare(
+            "apt knows no mirror of Debian here.",
+            "Put one into /etc/apt/sources.list, run 'apt-get update', then 'make bench-vm' again.",
+        )
+    return mirror
