@@ -696,6 +696,14 @@ def test_a_refused_region_beside_an_image_needs_a_known_good_file(
         assert "does not hold" in bench.refused("DUAL_BACKUP")
 
 
+def test_a_region_in_the_image_and_a_refused_one_cover_a_download_together(bench: Bench) -> None:
+    objects = [_object("coding", CODING), _object("image", IMAGE), _object("known_good", b"good")]
+    middle = START + 16
+    rest = msgspec.structs.replace(REFUSED, address=middle, size=END - middle)
+    bench.backup = bench.kit.backup(objects=objects, refused=[rest], regions=held((START, middle)))
+    assert bench.check()["DUAL_BACKUP"].passed
+
+
 def test_regions_without_an_image_hold_nothing(bench: Bench) -> None:
     objects = [_object("coding", CODING), _object("known_good", IMAGE)]
     elsewhere = msgspec.structs.replace(REFUSED, address=END)

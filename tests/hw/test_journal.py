@@ -274,13 +274,14 @@ def test_torn_at_every_byte_the_run_is_unfinished_until_its_outcome_is_whole(
 def test_one_flipped_bit_anywhere_never_makes_a_run_look_better(kit: Journal, ends: Any) -> None:
     path = write_run(kit, ends)
     whole = path.read_bytes()
-    for bit in range(8 * len(whole)):
-        flipped = bytearray(whole)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
-        # A flip in the last line feed is what a torn last line looks like.
-        wanted = "interrupted" if bit // 8 == len(whole) - 1 else "damaged"
-        assert state(Journal(kit.folder)) == wanted, bit
+    with path.open("r+b", buffering=0) as file:
+        for bit in range(8 * len(whole)):
+            byte = bit // 8
+            os.pwrite(file.fileno(), bytes([whole[byte] ^ 1 << bit % 8]), byte)
+            # A flip in the last line feed is what a torn last line looks like.
+            wanted = "interrupted" if byte == len(whole) - 1 else "damaged"
+            assert state(Journal(kit.folder)) == wanted, bit
+            os.pwrite(file.fileno(), whole[byte : byte + 1], byte)
 
 
 def test_a_damaged_header_still_shows_a_run_that_is_unfinished(kit: Journal) -> None:
