@@ -697,7 +697,7 @@ def test_a_refused_region_beside_an_image_needs_a_known_good_file(
 
 
 def test_a_region_in_the_image_and_a_refused_one_cover_a_download_together(bench: Bench) -> None:
-    objects = [_object("coding", CODING), _object("image", IMAGE), _object("known_good", b"good")]
+    objects = [_object("coding", CODING), _object("image", IMAGE), _object("known_good", IMAGE)]
     middle = START + 16
     rest = msgspec.structs.replace(REFUSED, address=middle, size=END - middle)
     bench.backup = bench.kit.backup(objects=objects, refused=[rest], regions=held((START, middle)))
