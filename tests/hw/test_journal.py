@@ -17,10 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hw.errors import UnavailableError
-from hw.journal import About, Journal, RunHeader, RunJournal
-from hw.messages import Outcome, Progress, StepStarted, Voltage
-
-UNFINISHED = ("aborted_recoverable", "interrupted", "damaged")
+from hw.journal import (
+    UNFINISHED,
+    About,
+    Journal,
+    Logged,
+    Record,
+    Resumed,
+    RunHeader,
+    RunJournal,
+    RunRecords,
+    sync_folder,
+)
+from hw.messages import Outcome, Progress, RunInfo, StepStarted, Voltage
 
 
 def header(run: str = "00000001-aa", **changes: Any) -> RunHeader:
@@ -148,8 +157,148 @@ def test_done_bytes_are_the_most_that_either_record_says(kit: Journal) -> None:
     "run", ["", "../00000001-aa", "a/b", "no-such", ".", "00000001-aa.journal"]
 )
 def test_a_run_that_is_not_there_reads_as_none(kit: Journal, run: str) -> None:
-    write_run(kit)
+    whole = write_run(kit).read_bytes()
+    (kit.folder / ".journal").write_bytes(whole)
+    (kit.folder.parent / "00000001-aa.journal").write_bytes(whole)
     assert kit.read(run) is None
+
+
+def info_of_a_whole_run(**changes: Any) -> RunInfo:
+    """What the list says of `write_run`."""
+    made = RunInfo(
+        run="00000001-aa",
+        job="job",
+        plan_digest="1" * 64,
+        backup_manifest_sha256="2" * 64,
+        profile="sim-engine",
+        ecu="engine",
+        state="verified",
+        step=1,
+        done_bytes=40,
+        total_bytes=100,
+        what="It is as it is.",
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    ("ends", "active", "changes"),
+    [
+        ("verified", "", {}),
+        ("aborted_recoverable", "", {"state": "aborted_recoverable"}),
+        (None, "00000001-aa", {"state": "running", "what": "The write runs."}),
+        (
+            None,
+            "",
+            {
+                "state": "interrupted",
+                "what": "The write was interrupted: the kit stopped while it ran.",
+            },
+        ),
+    ],
+)
+def test_all_that_the_list_says_of_a_run(
+    kit: Journal, ends: Any, active: str, changes: dict[str, Any]
+) -> None:
+    write_run(kit, ends)
+    assert kit.runs(active) == [info_of_a_whole_run(**changes)]
+
+
+def test_all_that_the_list_says_of_a_run_before_its_first_request(kit: Journal) -> None:
+    kit.begin(header()).close()
+    what = "The write was interrupted: the kit stopped while it ran."
+    before = info_of_a_whole_run(state="interrupted", step=0, done_bytes=0, what=what)
+    assert kit.runs() == [before]
+    assert kit.read("00000001-aa") == RunRecords(header(), None, [], [], False)
+
+
+def test_all_that_the_list_says_of_a_run_that_was_recovered(kit: Journal) -> None:
+    write_run(kit, None)
+    write_run(kit, "verified", B, plan_digest=RECOVERY, recovers=PLAN)
+    what = "A later run recovered this one to verified."
+    assert kit.runs()[1] == info_of_a_whole_run(state="recovered", what=what)
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_the_open_journal_names_its_run(kit: Journal, active: bool) -> None:
+    book = kit.begin(header(total_bytes=7))
+    if not active:
+        book.close()
+    assert book.header == header(total_bytes=7)
+    book.close()
+
+
+def test_a_logged_event_is_told_its_number(kit: Journal) -> None:
+    book = kit.begin(header())
+    assert [book.log(Voltage(at=1.0, volts=13.0)) for _ in range(3)] == [1, 2, 3]
+    book.close()
+
+
+# The file's format --------------------------------------------------------------------------------
+
+RECORDS: list[tuple[bytes, Record]] = [
+    (
+        b'{"type":"run","run":"00000001-aa","job":"job","plan_digest":"' + b"1" * 64 + b'",'
+        b'"recovers":"","backup_manifest_sha256":"' + b"2" * 64 + b'","acknowledgment":"'
+        b"" + b"3" * 64 + b'","profile":"sim-engine","ecu":"engine","total_bytes":100,'
+        b'"boot_id":"boot"}',
+        header(),
+    ),
+    (
+        b'{"type":"about","step":1,"service":54,"block":2,"done_bytes":9}',
+        About(step=1, service=0x36, block=2, done_bytes=9),
+    ),
+    (b'{"type":"resumed","acknowledgment":"abc"}', Resumed(acknowledgment="abc")),
+    (
+        b'{"type":"event","seq":1,"body":{"event":"voltage","volts":13.0,"reason":"","at":1.0}}',
+        Logged(seq=1, body=Voltage(at=1.0, volts=13.0)),
+    ),
+]
+
+
+def line(text: bytes) -> bytes:
+    """A record as it stands in the file."""
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def test_a_file_of_today_is_read_by_every_later_version(kit: Journal) -> None:
+    (kit.folder / "00000001-aa.journal").write_bytes(b"".join(line(text) for text, _ in RECORDS))
+    found = kit.read("00000001-aa")
+    assert found is not None
+    assert [found.header, found.about, *found.resumed, *found.events] == [r for _, r in RECORDS]
+    assert not found.damaged
+
+
+def test_a_file_is_written_as_it_is_read(kit: Journal) -> None:
+    book = kit.begin(header())
+    book.about(1, 0x36, 2, 9)
+    book.resumed("abc")
+    book.log(Voltage(at=1.0, volts=13.0))
+    book.close()
+    written = (kit.folder / "00000001-aa.journal").read_bytes()
+    assert written == b"".join(line(text) for text, _ in RECORDS)
+
+
+@pytest.mark.parametrize(("text", "record"), RECORDS)
+def test_a_record_with_a_field_of_a_later_version_is_damage_not_a_guess(
+    kit: Journal, text: bytes, record: Record
+) -> None:
+    first = b"" if isinstance(record, RunHeader) else line(RECORDS[0][0])
+    path = kit.folder / "00000001-aa.journal"
+    path.write_bytes(first + line(text))
+    assert state(kit) == "interrupted"
+    path.write_bytes(first + line(text[:-1] + b',"new":1}'))
+    assert state(kit) == "damaged"
+
+
+@pytest.mark.parametrize(("_text", "record"), RECORDS)
+def test_a_record_is_made_by_names_and_never_changed(_text: bytes, record: Record) -> None:
+    kind: Any = type(record)
+    values = msgspec.structs.astuple(record)
+    with pytest.raises(TypeError):
+        kind(*values)
+    with pytest.raises(AttributeError):
+        setattr(record, record.__struct_fields__[0], values[0])
 
 
 # Unfinished first, numbers, acknowledgments -------------------------------------------------------
@@ -160,6 +309,13 @@ def test_unfinished_runs_come_first_and_newest_first(kit: Journal) -> None:
         write_run(kit, ends, f"{number:08d}-aa", plan_digest=f"{number}" * 64)
     assert [info.run[:8].lstrip("0") for info in kit.runs()] == ["4", "2", "3", "1"]
     assert [info.run[:8].lstrip("0") for info in kit.runs("00000002-aa")] == ["4", "2", "3", "1"]
+    damaged = kit.folder / "00000001-aa.journal"
+    damaged.write_bytes(damaged.read_bytes() + b"rubbish\n")
+    assert [info.run[:8].lstrip("0") for info in kit.runs()] == ["4", "2", "1", "3"]
+
+
+def test_states_that_a_recovery_may_finish() -> None:
+    assert UNFINISHED == ("aborted_recoverable", "interrupted", "damaged")
 
 
 def test_numbers_go_on_from_the_highest(kit: Journal) -> None:
@@ -289,21 +445,50 @@ def test_a_damaged_header_still_shows_a_run_that_is_unfinished(kit: Journal) -> 
     path.write_bytes(b"x" + path.read_bytes()[1:])
     (info,) = kit.runs()
     assert (info.run, info.state) == ("00000001-aa", "damaged")
-    assert "not known" in info.what
+    unknown = RunHeader(
+        run="00000001-aa",
+        job="",
+        plan_digest="0" * 64,
+        recovers="",
+        backup_manifest_sha256="",
+        acknowledgment="",
+        profile="",
+        ecu="",
+        total_bytes=0,
+        boot_id="",
+    )
+    assert kit.read("00000001-aa") == RunRecords(unknown, damaged=True)
+    what = "The journal of this write is damaged: how far it came is not known."
+    assert info == RunInfo(
+        run="00000001-aa",
+        job="",
+        plan_digest="0" * 64,
+        backup_manifest_sha256="",
+        profile="",
+        ecu="",
+        state="damaged",
+        step=0,
+        done_bytes=0,
+        total_bytes=0,
+        what=what,
+    )
+
+
+def test_what_can_be_read_of_a_damaged_run_is_kept(kit: Journal) -> None:
+    path = write_run(kit)
+    path.write_bytes(path.read_bytes() + b"rubbish\n")
+    what = "The journal of this write is damaged: how far it came is not known."
+    assert kit.runs() == [info_of_a_whole_run(state="damaged", what=what)]
+    records = kit.read("00000001-aa")
+    assert records is not None
+    assert records.damaged
+    assert records.outcome == outcome()
 
 
 def test_a_second_header_in_a_file_is_damage(kit: Journal) -> None:
     path = write_run(kit)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines, lines[0]]))
-    assert state(kit) == "damaged"
-
-
-def test_a_record_of_a_later_version_is_damage_not_a_guess(kit: Journal) -> None:
-    path = write_run(kit)
-    text = b'{"type":"about","step":1,"service":54,"block":2,"done_bytes":9,"new":1}'
-    line = b"%08x %s\n" % (zlib.crc32(text), text)
-    path.write_bytes(path.read_bytes() + line)
     assert state(kit) == "damaged"
 
 
@@ -352,10 +537,99 @@ def test_what_must_be_durable_is_flushed_before_the_call_returns(
     book.close()
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]]:
+    """Each folder that was flushed, and how many names it then held."""
+    seen: list[tuple[Path, int]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        seen.append((folder, len(list(folder.iterdir()))))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+def test_a_new_runs_name_is_flushed_before_it_may_begin(
+    kit: Journal, synced: list[tuple[Path, int]]
+) -> None:
+    book = kit.begin(header())
+    assert synced == [(kit.folder, 1)]
+    book.close()
+
+
+def test_a_new_kits_folders_are_flushed_once(
+    tmp_path: Path, synced: list[tuple[Path, int]]
+) -> None:
+    folder = tmp_path / "state" / "hw" / "journal"
+    Journal(folder)
+    assert synced == [(folder.parent, 1), (folder.parent.parent, 1)]
+    Journal(folder)
+    assert len(synced) == 2
+
+
+def test_a_folder_that_another_process_makes_just_now_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "hw" / "journal"
+    folder.mkdir(parents=True)
+    looks = iter([False])
+    really = Path.is_dir
+    with monkeypatch.context() as before:
+        before.setattr(Path, "is_dir", lambda path: next(looks, True) and really(path))
+        Journal(folder)
+    assert folder.is_dir()
+
+
+def test_only_a_folder_is_flushed_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(NotADirectoryError):
+        sync_folder(file)
+
+
+def test_only_the_kit_itself_reads_a_journal(kit: Journal) -> None:
+    mask = os.umask(0)
+    try:
+        kit.begin(header()).close()
+    finally:
+        os.umask(mask)
+    assert (kit.folder / "00000001-aa.journal").stat().st_mode & 0o777 == 0o600
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_no_file_stays_open_behind_a_run(kit: Journal) -> None:
+    before = open_files()
+    kit.begin(header()).close()
+    assert open_files() == before
+    with files_end_at(0), pytest.raises(UnavailableError):
+        kit.begin(header("00000002-aa"))
+    assert open_files() == before
+
+
+def test_a_journal_whose_descriptor_is_0_is_closed_too(kit: Journal) -> None:
+    standard_input = os.dup(0)
+    try:
+        os.close(0)
+        book = kit.begin(header())
+        os.fstat(0)
+        book.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(standard_input, 0)
+        os.close(standard_input)
+
+
 def test_a_run_is_never_begun_twice(kit: Journal) -> None:
     write_run(kit)
     before = (kit.folder / "00000001-aa.journal").read_bytes()
-    with pytest.raises(UnavailableError, match="journal"):
+    with pytest.raises(UnavailableError, match=r"journal: .*File exists"):
         kit.begin(header())
     assert (kit.folder / "00000001-aa.journal").read_bytes() == before
 
@@ -372,6 +646,9 @@ def test_after_close_nothing_can_be_written(kit: Journal) -> None:
     book.close()
     with pytest.raises(UnavailableError):
         book.about(1, 0x36, 1, 0)
+    with pytest.raises(UnavailableError):
+        book.log(outcome(), durable=True)
+    assert state(kit) == "interrupted"
 
 
 @contextmanager
@@ -391,12 +668,15 @@ def test_a_full_medium_fails_the_record_and_everything_after_it(kit: Journal, ro
     path = kit.folder / "00000001-aa.journal"
     with files_end_at(path.stat().st_size + room), pytest.raises(UnavailableError) as full:
         book.about(1, 0x36, 1, 0)
+    reason = "only a part of the record" if room else "File too large"
+    assert reason in full.value.what
     assert "Free space" in full.value.next_step
     size = path.stat().st_size
     # There is room again. What was taken in part must not become the head of another line.
     for write in (lambda: book.about(1, 0x36, 1, 0), lambda: book.log(outcome(), durable=True)):
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError) as again:
             write()
+        assert again.value.what == full.value.what
     assert path.stat().st_size == size
     book.close()
     assert state(kit) == "interrupted"
