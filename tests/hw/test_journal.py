@@ -326,6 +326,8 @@ def test_numbers_go_on_from_the_highest(kit: Journal) -> None:
     assert kit.next_number() == 8
     (kit.folder / "00000012-torn.journal").write_bytes(b"")
     assert kit.next_number() == 13
+    write_run(kit, run="00000014-with-more")
+    assert kit.next_number() == 15
 
 
 def test_an_acknowledgment_is_used_by_the_start_and_by_each_resume(kit: Journal) -> None:
