@@ -172,6 +172,7 @@ def bench(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_complete_evidence_passes_all_four_gates(bench: Bench) -> None:
     results = bench.check()
     assert all(result.passed for result in results.values()), results
+    assert {result.next_step for result in results.values()} == {""}
     assert results["VOLTAGE_CHECK"].facts == {"lowest_v": "13.20", "highest_v": "13.20"}
     manifest = (bench.folders()[0] / "manifest.json").read_bytes()
     assert results["DUAL_BACKUP"].facts["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
