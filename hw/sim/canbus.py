@@ -24,6 +24,7 @@ from hw.sim.log import Requests
 BITRATE = 500_000
 BUS_NAME = "can0"
 _TICK_S = 0.01
+_FIRST_OR_CONSECUTIVE = (0x1, 0x2)
 _QUEUE_RETRY_S = 0.001
 _RECEIVE_BYTES = 4 << 20
 _LINUX_FRAME = struct.Struct("=IB3x8s")
@@ -168,6 +169,8 @@ class CanNode:
             return
         if not self._ecu.is_alive():
             return
+        if frame.data[:1] and frame.data[0] >> 4 in _FIRST_OR_CONSECUTIVE:
+            self._ecu.hear()
         self._inbox.append(
             isotp.CanMessage(
                 arbitration_id=frame.identifier,

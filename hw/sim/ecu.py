@@ -176,6 +176,11 @@ class Ecu:
         """Does it have power and is it past its start?"""
         return self._battery.volts >= POWER_LOST_V and clock.now() >= self._silent_until
 
+    def hear(self) -> None:
+        """A frame of a long message arrived: S3 does not run while one is (ISO 14229-2, 8.3)."""
+        if not self._turn.locked():
+            self._lapse()
+
     async def handle(self, request: bytes, link: str, send: Send) -> bytes:
         """Carry out a request; `send` is given every answer. Returns the final one, for the log."""
         if not request or not self.is_alive():

@@ -61,6 +61,21 @@ def _switched_off(bench: Bench) -> tuple[bool, bool]:
     return bench.ecu.state.communication_off, bench.ecu.state.dtc_setting_off
 
 
+def test_s3_does_not_run_while_a_long_message_arrives(tmp_path: Path, elapsed: list[float]) -> None:
+    async def scenario() -> None:
+        bench = Bench(ENGINE, tmp_path)
+        await bench.ask("1003")
+        for _ in range(3):
+            elapsed[0] += 4.0
+            bench.ecu.hear()
+        assert await bench.ask("22f186") == "62f18603"
+        elapsed[0] += 5.1
+        bench.ecu.hear()
+        assert await bench.ask("22f186") == "62f18601"
+
+    run(scenario())
+
+
 def test_a_session_that_nobody_keeps_alive_ends_after_s3(
     tmp_path: Path, elapsed: list[float]
 ) -> None:
