@@ -145,4 +145,8 @@ class GateMachine(RuleBasedStateMachine):
 
 
 TestGateMachine = GateMachine.TestCase
-TestGateMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestGateMachine.settings = settings(
+    max_examples=60 if settings().max_examples <= 100 else settings().max_examples,
+    stateful_step_count=40,
+    deadline=None,
+)
