@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from tests.campaign.template import ECU
@@ -111,7 +112,7 @@ def draw(seed: int, run: int) -> Scenario:
     for category in categories:
         if category == "input" and any(fault.category == "input" for fault in faults):
             continue  # One mistake at a time: two can make each other right.
-        faults.append(_DRAWS[category](rng, kind))
+        faults.append(_on_one_medium(_DRAWS[category](rng, kind), faults))
     if any(fault.wrong for fault in faults):
         operation = "flash"  # Mistakes are about files, plans and payloads.
     return Scenario(
@@ -124,6 +125,19 @@ def draw(seed: int, run: int) -> Scenario:
         gives_up=rng.random() < 0.3,
         resumes=rng.random() < 0.5,
     )
+
+
+def _on_one_medium(fault: Fault, before: list[Fault]) -> Fault:
+    """Two media stand for the loss of one: all damage of a run is done to the same."""
+    damaged = damaged_medium(before)
+    if fault.kit.get("do") != "flip" or not damaged:
+        return fault
+    return msgspec.structs.replace(fault, kit={**fault.kit, "where": damaged})
+
+
+def damaged_medium(faults: list[Fault]) -> str:
+    """The medium that bits flip on, empty for none."""
+    return next((str(f.kit["where"]) for f in faults if f.kit.get("do") == "flip"), "")
 
 
 def _moment(rng: random.Random) -> Moment:

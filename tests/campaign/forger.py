@@ -52,12 +52,14 @@ class Forger:
         rng: chooses bytes and bits.
         plan: a plan of the kit.
         payload: its payload.
+        medium: "a" or "b", the one that may be damaged.
     """
 
     def __init__(
-        self, places: Places, rng: random.Random, plan: m.PlanView, payload: bytes
+        self, places: Places, rng: random.Random, plan: m.PlanView, payload: bytes, medium: str
     ) -> None:
         self._places, self._rng, self._plan, self._payload = places, rng, plan, payload
+        self._medium = medium
 
     def permit_for(self, trick: str, backup: str) -> str:
         """Show hw evidence with this trick; returns the permit, which is empty as it should be.
@@ -170,7 +172,8 @@ class Forger:
         copies = papers.evidence.backup
         if copies is None:
             raise ValueError("right evidence names a backup")
-        manifest = Path(self._rng.choice(copies.folders)) / "manifest.json"
+        folder = copies.folders["ab".index(self._medium)]
+        manifest = Path(folder) / "manifest.json"
         manifest.write_bytes(self._edited(manifest.read_bytes()))
         return papers
 

@@ -20,7 +20,7 @@ from appliance.api import messages as m
 from appliance.client import Client
 from hw import clock
 from hw.errors import FieldKitError, UnavailableError
-from tests.campaign.faults import FORGED, OTHER_SERIAL, Scenario
+from tests.campaign.faults import FORGED, OTHER_SERIAL, Scenario, damaged_medium
 from tests.campaign.forger import Forger
 from tests.campaign.rig import Car, Handle
 from tests.campaign.template import (
@@ -171,19 +171,23 @@ class Technician:
 
     def _forge(self, plan: m.PlanView) -> None:
         """Go behind the appliance's back with evidence that is wrong in one thing."""
-        forger = Forger(self._places, self._rng, plan, self.seen.payload)
+        forger = self._forger(plan)
         try:
             if forger.permit_for(self._wrong, self.seen.backups[-1]):
                 self.seen.wrongs.append(f"let pass: {self._wrong}")
         except FieldKitError as error:
             self._note(error)
 
+    def _forger(self, plan: m.PlanView) -> Forger:
+        medium = damaged_medium(self._scenario.faults) or self._rng.choice("ab")
+        return Forger(self._places, self._rng, plan, self.seen.payload, medium)
+
     def _forge_again(self, plan: m.PlanView) -> None:
         """The acknowledgment that a write used up, for the same plan once more."""
         used = [event.body for event in self.seen.events.values() if event.kind == "acknowledged"]
         if not used:
             return
-        forger = Forger(self._places, self._rng, plan, self.seen.payload)
+        forger = self._forger(plan)
         statement, signature = used[-1]["statement"], used[-1]["signature"]
         try:
             if forger.permit_with(self.seen.backups[-1], statement, signature):

@@ -65,6 +65,12 @@ def test_the_sample_holds_every_kind_of_fault() -> None:
     assert any(fault.at == Moment(phase="write") for fault in drawn)
 
 
+def test_bits_flip_on_one_medium_only() -> None:
+    for run in range(2000):
+        faults = draw(SEED, run).faults
+        assert len({fault.kit["where"] for fault in faults if fault.kit.get("do") == "flip"}) < 2
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(6))
 def test_a_sample_of_the_campaign_finds_no_defect(places: Places, part: int) -> None:
@@ -139,7 +145,7 @@ class Honest(Technician):
     """Shows hw the forger's papers as they are before any trick."""
 
     def _write(self, plan: m.PlanView) -> None:
-        forger = Forger(self._places, self._rng, plan, self.seen.payload)
+        forger = self._forger(plan)
         report = forger.arm(forger.papers(self.seen.backups[-1]))
         self.seen.errors = [result.reason for result in report.results if not result.passed]
 
