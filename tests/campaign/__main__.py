@@ -46,7 +46,7 @@ PRELOADED = (
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
 )
-JOBS_PER_CPU = 5
+JOBS_PER_CPU = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
