@@ -36,6 +36,7 @@ LOST = "record or backup lost"
 HANG = "hang"
 TRACEBACK = "traceback"
 WRONG_INPUT = "wrong input let pass"
+UNFINISHED = "left unfinished"
 LEFT_OFF = "communication or DTC setting left off"
 DEFECTS = (
     BRICKED,
@@ -46,8 +47,11 @@ DEFECTS = (
     HANG,
     TRACEBACK,
     WRONG_INPUT,
+    UNFINISHED,
     LEFT_OFF,
 )
+REFUSED = ("refused", "draft", "ready")
+"""States of a job that nothing was written in: a gate refused, or it never came to a write."""
 HOLD_V, OVER_V = 12.0, 15.0
 # A campaign shares two cores between many kits: what is judged here is that a write does not go on
 # through a sag. How quick the cut is, is measured alone (`make bench`).
@@ -161,8 +165,10 @@ class Judge:
             self._defect(BRICKED, f"the memory is neither old nor new; the kit says {stated!r}")
         elif not untouched:
             self._defect(SILENTLY_WRONG, f"the ECU was written; the kit says {stated!r}")
-        elif writes and stated in ("refused", "draft", "ready"):
-            self._check_refused(writes)
+        elif stated not in REFUSED:
+            self._defect(UNFINISHED, f"the technician is done; the kit says {stated!r}")
+        elif writes:
+            self._defect(NO_PERMIT, f"refused, and the ECU got {writes[0]['request']}")
         self._check_spare()
         if stated == "verified":
             return "recovered" if self._was_recovered() else "verified"
@@ -177,12 +183,6 @@ class Judge:
 
     def _coded(self, state: dict[str, Any]) -> bool:
         return bool(state["dids"]["0x0600"] == CODED)
-
-    def _check_refused(self, writes: list[dict[str, Any]]) -> None:
-        """A job without a write must not have sent one; a run that ended without any change may."""
-        began = any(event.kind == "write_started" for event in self._seen.events.values())
-        if not began:
-            self._defect(NO_PERMIT, f"nothing was started; the ECU got {writes[0]['request']}")
 
     def _check_spare(self) -> None:
         """The ECU that was on the cable by mistake must be as it was."""

@@ -17,7 +17,15 @@ from tests.campaign.__main__ import JOBS_PER_CPU, campaign, possible, prepared
 from tests.campaign.baseline import start_baseline
 from tests.campaign.faults import FORGED, WRONG, Moment, Scenario, draw
 from tests.campaign.forger import Forger
-from tests.campaign.judge import BRICKED, NO_PERMIT, SILENTLY_WRONG, Judge, Verdict, memory
+from tests.campaign.judge import (
+    BRICKED,
+    NO_PERMIT,
+    SILENTLY_WRONG,
+    UNFINISHED,
+    Judge,
+    Verdict,
+    memory,
+)
 from tests.campaign.naive import connect, flash
 from tests.campaign.rig import Car, start_rig
 from tests.campaign.runner import start_action, start_run
@@ -132,6 +140,24 @@ def test_a_car_that_was_left_without_software_is_found(places: Places) -> None:
         return Seen(stated="refused")
 
     assert BRICKED in judged(places, act).defects
+
+
+def test_a_write_that_changed_nothing_is_still_no_refusal(places: Places) -> None:
+    def act(_car: Car, links: dict[str, str]) -> Seen:
+        with connect(links["doip"]) as connection:
+            connection.open()
+            connection.send(bytes.fromhex("1101"))
+            connection.wait_frame(timeout=5)
+        return Seen(stated="refused", acknowledged_at=1.0)
+
+    assert NO_PERMIT in judged(places, act).defects
+
+
+def test_a_job_that_is_left_unfinished_is_found(places: Places) -> None:
+    def act(_car: Car, _links: dict[str, str]) -> Seen:
+        return Seen(stated="aborted_recoverable")
+
+    assert UNFINISHED in judged(places, act).defects
 
 
 def test_a_kit_that_says_verified_without_a_write_is_found(places: Places) -> None:
