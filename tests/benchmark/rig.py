@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from hw.messages import StepDone, StepStarted
-from hw.plan import Download, VoltageWindow
+from hw.plan import Download, ReadBack, VoltageWindow, WritePlan
 from tests.campaign.naive import connect, flash
 from tests.kit import WINDOW, Car, Kit
 
@@ -50,12 +50,16 @@ def running_kit(car: Car, folder: Path, window: VoltageWindow = WINDOW) -> Itera
         kit.stop()
 
 
+def without_read_back(plan: WritePlan) -> WritePlan:
+    """The plan without its reads of memory: they would take as long as the write does."""
+    steps = [step for step in plan.steps if not isinstance(step, ReadBack)]
+    return msgspec.structs.replace(plan, steps=steps)
+
+
 def kit_transfer(kit: Kit, car: Car, kind: str, address: int, data: bytes) -> float:
     """Seconds of the download step of a whole gated flash through `fieldkit-hw`."""
-    plan = kit.plan(car.link(kind), data, address)
-    steps = [step for step in plan.steps if type(step).__name__ != "ReadBack"]
-    plan = msgspec.structs.replace(plan, steps=steps)
-    index = next(i for i, step in enumerate(steps) if isinstance(step, Download))
+    plan = without_read_back(kit.plan(car.link(kind), data, address))
+    index = next(i for i, step in enumerate(plan.steps) if isinstance(step, Download))
     with kit.client() as watcher:
         watcher.flash(kit, plan, data, kit.evidence(plan))
         outcome = watcher.outcome(FLASH_LIMIT_S)

@@ -14,11 +14,16 @@ from typing import Any
 
 import pytest
 
+from hw import clock
+from hw.executor import TESTER_PRESENT_SUPPRESSED
+from hw.links import open_link
+from hw.links.base import NegativeResponse
 from tests.benchmark import bench_vm, compare, figures
-from tests.benchmark.cut import histogram
+from tests.benchmark.cut import Witness, histogram
 from tests.benchmark.figures import Figure, compared, figure, load, save, table, verdict
-from tests.benchmark.rig import percentile
-from tests.kit import ROOT
+from tests.benchmark.rates import OpenGate
+from tests.benchmark.rig import bench_car, percentile
+from tests.kit import ROOT, TIMING
 
 KEYS = ["name", "value", "unit", "better", "goal", "peer", "peer_value", "ratio"]
 
@@ -79,6 +84,25 @@ def test_a_histogram_counts_every_trial() -> None:
     counts = [int(line.split()[2]) for line in text.splitlines()[1:]]
     assert counts == [1, 2, 1]
     assert "2.5 ms" in text
+
+
+def test_only_frames_of_long_messages_count_as_frames_of_the_write() -> None:
+    """In a hold TesterPresent keeps the session and reads go on; neither is a late frame."""
+    with bench_car() as (car, _), open_link(car.link("can"), OpenGate(), TIMING) as link:
+        witness = Witness(car.link("can"))
+        try:
+            link.notify(TESTER_PRESENT_SUPPRESSED)
+            link.request(bytes.fromhex("22F190"))  # Its answer takes a flow control frame.
+            began = clock.now()
+            link.request(bytes.fromhex("22F188F191F18C"))  # Seven bytes: still one frame.
+            with pytest.raises(NegativeResponse):
+                link.request(bytes.fromhex("36") + bytes(12))
+            assert witness.wait_for_frames(2)
+        finally:
+            witness.close()
+        assert [request[:2] for request in car.log()] == ["3e", "22", "22", "36"]
+    assert witness.frames == 2
+    assert witness.last_before(clock.now()) > began
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
