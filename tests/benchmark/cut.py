@@ -84,12 +84,14 @@ class Witness:
 
     def _run(self) -> None:
         text = b""
-        while data := self._sock.recv(65536):
-            *lines, text = (text + data).split(b">")
-            for line in lines:
-                if found := self._FRAME.match(line):
-                    self._stamps.append(float(found[1]))
-                    self.frames += 1
+        # The car may still have been sending when `close` shut the connection down.
+        with contextlib.suppress(ConnectionResetError):
+            while data := self._sock.recv(65536):
+                *lines, text = (text + data).split(b">")
+                for line in lines:
+                    if found := self._FRAME.match(line):
+                        self._stamps.append(float(found[1]))
+                        self.frames += 1
 
 
 def cut_idle(trials: int) -> list[Figure]:
