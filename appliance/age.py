@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -58,8 +59,10 @@ def parse_recipient(line: str, whose: str) -> Recipient:
 
 def encrypt(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
     """Encrypt so that each of the recipients alone can decrypt."""
-    ciphertext: bytes = pyrage.encrypt(plaintext, list(recipients))
-    return ciphertext
+    ciphertext = io.BytesIO()
+    # In pieces: pyrage.encrypt holds a second copy of the result.
+    pyrage.encrypt_io(io.BytesIO(plaintext), ciphertext, list(recipients))
+    return ciphertext.getvalue()
 
 
 def decrypt(ciphertext: bytes, identity: Identity) -> bytes:
@@ -74,8 +77,49 @@ def decrypt(ciphertext: bytes, identity: Identity) -> bytes:
     try:
         plaintext: bytes = pyrage.decrypt(ciphertext, [identity])
     except pyrage.DecryptError as error:
-        raise DecryptionError(
-            f"The encrypted file cannot be opened: {error}.",
-            "Open the copy on the other medium, or use another of the three age identities.",
-        ) from error
+        raise _cannot_be_opened(error) from error
     return plaintext
+
+
+def decrypts_to(ciphertext: bytes, identity: Identity, plaintext: bytes) -> bool:
+    """Decrypt a whole age file piece by piece: is it exactly `plaintext`?
+
+    Holds no second copy of it, and other threads run meanwhile.
+
+    Raises:
+        DecryptionError: damaged, truncated, or not made for `identity`.
+    """
+    comparison = _Comparison(plaintext)
+    try:
+        pyrage.decrypt_io(io.BytesIO(ciphertext), comparison, [identity])
+    except (pyrage.DecryptError, OSError) as error:
+        raise _cannot_be_opened(error) from error
+    return comparison.equal
+
+
+class _Comparison:
+    """A file to write to that only compares."""
+
+    def __init__(self, wanted: bytes) -> None:
+        self._wanted = wanted
+        self._done = 0
+        self._differs = False
+
+    def write(self, piece: bytes) -> int:
+        self._differs |= not self._wanted.startswith(piece, self._done)
+        self._done += len(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        """There is nothing to write out."""
+
+    @property
+    def equal(self) -> bool:
+        return not self._differs and self._done == len(self._wanted)
+
+
+def _cannot_be_opened(error: Exception) -> DecryptionError:
+    return DecryptionError(
+        f"The encrypted file cannot be opened: {error}.",
+        "Open the copy on the other medium, or use another of the three age identities.",
+    )

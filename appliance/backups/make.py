@@ -20,7 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from appliance.age import DecryptionError, decrypt, encrypt
+from appliance.age import DecryptionError, decrypts_to, encrypt
 from appliance.backups.contents import Kind, pack_coding, pack_image, pack_known_good
 from appliance.backups.layout import (
     TrustedManifest,
@@ -31,8 +31,8 @@ from appliance.backups.media import (
     Medium,
     check_media,
     demand_space,
+    holds_past_cache,
     medium_errors,
-    read_past_cache,
     store_locked,
 )
 from appliance.durable import create_durably, sync_folder
@@ -260,13 +260,10 @@ def _write_both(unlocked: Unlocked, both: tuple[Medium, Medium], prepared: _Prep
     with ExitStack() as stack, ThreadPoolExecutor(len(both)) as at_once:
         folders = [stack.enter_context(unfinished_folder(medium, backup)) for medium in both]
         pairs = list(zip(both, folders, strict=True))
-        written = [at_once.submit(write_folder, *pair, prepared.files) for pair in pairs]
+        copies = [at_once.submit(_write_and_prove, *pair, prepared.files) for pair in pairs]
         _open(unlocked, prepared)
-        for one in written:
-            one.result()
-        proven = [at_once.submit(_prove, *pair, prepared.files) for pair in pairs]
-        for one in proven:
-            one.result()
+        for copy in copies:
+            copy.result()
         for medium, folder in pairs:
             name_folder(medium, folder, backup)
 
@@ -274,20 +271,20 @@ def _write_both(unlocked: Unlocked, both: tuple[Medium, Medium], prepared: _Prep
 def _open(unlocked: Unlocked, prepared: _Prepared) -> None:
     """Open what was encrypted and compare; both media must then give back exactly these bytes."""
     for name, plain in prepared.plain.items():
-        if decrypt(prepared.files[name], unlocked.kit_identity) != plain:
+        if not decrypts_to(prepared.files[name], unlocked.kit_identity, plain):
             raise DecryptionError(
                 "What was encrypted opens to something else; the backup does not count.",
                 "Make the backup again. If it fails again, this kit's memory is faulty.",
             )
 
 
-def _prove(medium: Medium, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Read a copy again and compare, before it counts; one file at a time, for memory's sake."""
+def _write_and_prove(medium: Medium, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a copy, then read it again and compare, before it counts."""
+    write_folder(medium, folder, files)
     for name, data in files.items():
         with medium_errors(medium):
-            found = read_past_cache(folder / name)
-        if found != data:
-            raise _unreliable(medium)
+            if not holds_past_cache(folder / name, data):
+                raise _unreliable(medium)
 
 
 def _remove_unfinished(medium: Medium) -> None:

@@ -7,19 +7,20 @@ import fcntl
 import mmap
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from appliance.durable import sync_folder
 from appliance.errors import MediumError
 from hw.config import MediaConfig
 
 MediumName = Literal["A", "B"]
+_T = TypeVar("_T")
 _MOUNTINFO = Path("/proc/self/mountinfo")
-_DIRECT_CHUNK = 8 << 20
+_CHUNK = 8 << 20
 _NO_DIRECT_IO = (errno.EINVAL, errno.EOPNOTSUPP)
 
 
@@ -155,34 +156,58 @@ def read_past_cache(path: Path) -> bytes:
     Raises:
         OSError: the medium cannot read it.
     """
+    return _past_cache(path, lambda pieces: b"".join(map(bytes, pieces)))
+
+
+def holds_past_cache(path: Path, data: bytes) -> bool:
+    """Read a file as `read_past_cache` does: are these its bytes?
+
+    Piece by piece: a small computer has no room for two more copies of a large file.
+
+    Raises:
+        OSError: the medium cannot read it.
+    """
+
+    def are_equal(pieces: Iterator[memoryview]) -> bool:
+        done = 0
+        for piece in pieces:
+            if not data.startswith(piece, done):
+                return False
+            done += len(piece)
+        return done == len(data)
+
+    return _past_cache(path, are_equal)
+
+
+def _past_cache(path: Path, take: Callable[[Iterator[memoryview]], _T]) -> _T:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
     try:
-        return _read_direct(path)
+        return take(_pieces(path, os.O_DIRECT))
     except OSError as error:
         if error.errno not in _NO_DIRECT_IO:
             raise
-    return path.read_bytes()
+    return take(_pieces(path, 0))
 
 
-def _read_direct(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+def _pieces(path: Path, flags: int) -> Iterator[memoryview]:
+    """The bytes of a file; each piece lies where the one before it lay."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         size = os.fstat(descriptor).st_size
-        # O_DIRECT wants whole pages; one piece of memory for all saves copying the parts.
-        pages = size // mmap.PAGESIZE + 1
-        with mmap.mmap(-1, pages * mmap.PAGESIZE) as aligned, memoryview(aligned) as room:
+        # O_DIRECT wants whole pages of memory, and a map is whole pages.
+        with mmap.mmap(-1, _CHUNK) as aligned, memoryview(aligned) as room:
             done = 0
             while done < size:
-                with room[done : done + _DIRECT_CHUNK] as part:
-                    count = os.readv(descriptor, [part])
+                count = os.readv(descriptor, [room])
                 if count == 0:
                     raise OSError(errno.EIO, "the file ends early", str(path))
                 done += count
-            return bytes(room[:size])
+                with room[:count] as piece:
+                    yield piece
     finally:
         os.close(descriptor)
 

@@ -19,7 +19,7 @@ import pytest
 from appliance.age import DecryptionError, encrypt
 from appliance.backups import BackupRef, list_backups, make_backup, open_backup, read_backup
 from appliance.backups import make as making
-from appliance.backups.media import read_past_cache
+from appliance.backups.media import holds_past_cache
 from appliance.errors import MediumError, PassphraseError
 from appliance.identity import Recipients, Unlocked, unlock
 from hw.config import MediaConfig
@@ -247,15 +247,12 @@ def make_small(unlocked: Unlocked, media: MediaConfig) -> BackupRef:
 def test_a_medium_that_gives_back_other_bytes_does_not_count(
     kit: Kit, media: MediaConfig, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = read_past_cache
-
-    def worn_out(path: Path) -> bytes:
-        data = real(path)
+    def worn_out(path: Path, data: bytes) -> bool:
         if path.is_relative_to(media.b) and path.suffix == ".age":
-            return data[:-1] + bytes([data[-1] ^ 1])
-        return data
+            path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        return holds_past_cache(path, data)
 
-    monkeypatch.setattr(making, "read_past_cache", worn_out)
+    monkeypatch.setattr(making, "holds_past_cache", worn_out)
     with pytest.raises(MediumError, match="other bytes") as caught:
         make()
     assert caught.value.medium == "B"
@@ -272,6 +269,15 @@ def test_a_backup_that_the_kit_cannot_open_again_does_not_count(
 ) -> None:
     monkeypatch.setattr(making, "encrypt", lambda plain, keys: encrypt(plain, keys[1:]))
     with pytest.raises(DecryptionError, match="cannot be opened"):
+        make()
+    assert list_backups(media) == []
+
+
+def test_a_backup_that_opens_to_something_else_does_not_count(
+    kit: Kit, media: MediaConfig, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "encrypt", lambda plain, keys: encrypt(plain[:-1], keys))
+    with pytest.raises(DecryptionError, match="opens to something else"):
         make()
     assert list_backups(media) == []
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from appliance.backups import check_media
-from appliance.backups.media import _read_direct, media_of, medium_errors, read_past_cache
+from appliance.backups.media import (
+    holds_past_cache,
+    media_of,
+    medium_errors,
+    read_past_cache,
+)
 from appliance.errors import MediumError
 from hw.config import MediaConfig
 from tests.appliance.backups.conftest import Kit
@@ -110,21 +118,48 @@ def test_what_the_system_says_becomes_what_a_person_does(
     assert next_step in caught.value.next_step
 
 
-def read_direct(path: Path) -> bytes:
-    """What O_DIRECT gives, where the filesystem has it."""
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
-    except OSError:
-        return read_past_cache(path)
-    return _read_direct(path)
+def opened_with(flags: list[int], monkeypatch: pytest.MonkeyPatch, *, direct: bool) -> None:
+    """Note how files are opened; without `direct` as on a filesystem that has no O_DIRECT."""
+    real = os.open
+
+    def noting(path: Any, wanted: int, *more: Any, **further: Any) -> int:
+        flags.append(wanted & os.O_DIRECT)
+        if wanted & os.O_DIRECT and not direct:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(path, wanted, *more, **further)
+
+    monkeypatch.setattr(os, "open", noting)
 
 
+@pytest.mark.parametrize("direct", [True, False])
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, (1 << 20) + 1, 8 << 20, (8 << 20) + 1])
-def test_reading_past_the_cache_gives_every_byte(tmp_path: Path, size: int) -> None:
+def test_reading_past_the_cache_gives_every_byte(
+    tmp_path: Path, size: int, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = os.urandom(size)
     (tmp_path / "file").write_bytes(data)
+    flags: list[int] = []
+    opened_with(flags, monkeypatch, direct=direct)
     assert read_past_cache(tmp_path / "file") == data
-    assert read_direct(tmp_path / "file") == data, "without the way out through the cache"
+    assert flags[:2] == [0, os.O_DIRECT]
+    assert holds_past_cache(tmp_path / "file", data)
+    assert not holds_past_cache(tmp_path / "file", data + b"0"), "the file is shorter"
+    if data:
+        assert not holds_past_cache(tmp_path / "file", data[:-1]), "the file is longer"
+        other = data[:-1] + bytes([data[-1] ^ 1])
+        assert not holds_past_cache(tmp_path / "file", other), "its last byte differs"
+        other = bytes([data[0] ^ 1]) + data[1:]
+        assert not holds_past_cache(tmp_path / "file", other), "its first byte differs"
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    worn_out = OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(os, "readv", Mock(side_effect=worn_out))
+    with pytest.raises(OSError, match="Input/output error"):
+        holds_past_cache(tmp_path / "file", b"data")
 
 
 REAL_MOUNTS = """
