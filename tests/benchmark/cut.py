@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -34,9 +33,6 @@ SAG_V, SAG_S = 11.5, 0.08
 FRAMES_BEFORE = 40
 """Frames of a message that are on the bus before the sag: it falls into the middle of one."""
 SILENT_S = 3.0
-BUS_PRIORITY = 50
-UNIT_PRIORITY = 5
-"""CPUSchedulingPriority of systemd/fieldkit-hw.service."""
 STATE_LIMIT_S = 30.0
 GOAL_MS = {"idle": 5.0, "under stress-ng": 15.0}
 HISTOGRAMS = BUILD / "bench-cut.txt"
@@ -111,7 +107,6 @@ def _latency(trials: int, how: str) -> list[Figure]:
         running_kit(car, folder, FAST_WINDOW) as kit,
         kit.client() as watcher,
     ):
-        _like_a_kit(car, kit)
         latencies_ms = list(_trials(kit, car, watcher, trials))
     name = f"sag to last frame on the bus, {how}, {trials} trials"
     _keep(name, latencies_ms)
@@ -123,23 +118,6 @@ def _latency(trials: int, how: str) -> list[Figure]:
         figure(f"{name}, {which}", [value], "ms", "lower", goal if which != "max" else 2 * goal)
         for which, value in sorted(rows.items(), key=lambda row: row[1])
     ]
-
-
-def _like_a_kit(car: Car, kit: Kit) -> None:
-    """The simulated bus runs before all programs, as a real one does not wait for a processor, and
-    hw as its systemd unit starts it: at a real-time priority, so that no other program preempts the
-    thread that holds the interpreter while the sampler waits for it.
-    """
-    _prioritise(car.process, os.SCHED_FIFO, BUS_PRIORITY)
-    if kit.process is not None:
-        _prioritise(kit.process, os.SCHED_RR, UNIT_PRIORITY)
-
-
-def _prioritise(process: subprocess.Popen[bytes], policy: int, priority: int) -> None:
-    for path in Path(f"/proc/{process.pid}/task").iterdir():
-        thread = int(path.name)
-        if os.sched_getscheduler(thread) == os.SCHED_OTHER:  # The sampler has its own already.
-            os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
 
 def _trials(kit: Kit, car: Car, watcher: Watcher, trials: int) -> Iterator[float]:

@@ -23,6 +23,7 @@ from tests.benchmark.rig import (
     median,
     running_kit,
     stock_transfer,
+    unit_priority,
 )
 from tests.kit import TIMING, WINDOW, Car
 
@@ -159,7 +160,7 @@ def link_transfer(car: Car, link_gate: Any, gate: Gate | None, data: bytes) -> f
             time.sleep(0.01)
         gate.arm(plan, WINDOW, clock.now() + 600)
         gate.open(clock.now() + 600, resume=False)
-    with open_link(car.link("can"), link_gate, TIMING) as link:
+    with unit_priority(), open_link(car.link("can"), link_gate, TIMING) as link:
 
         def send(payload: bytes) -> bytes:
             plan.expected = payload
