@@ -124,14 +124,21 @@ class Executor:
         self._keep_alive_in_cut = keep_alive_in_cut
         self._meter = _ProgressMeter(cursor.plan.payload_size)
         self._stop = threading.Event()
+        self._stopped_by: FieldKitError = Stopped("The write was ended by the technician.", RECOVER)
         self._link: ExecutorLink | None = None
         self._step = -1
         self._done_bytes = 0
         self._wrote = False  # Has a request been handed over that may change the ECU?
         self._kept_alive_at = clock.now()
 
-    def stop(self) -> None:
-        """End the run at the next safe point (`aborted_recoverable`, before a write `refused`)."""
+    def stop(self, why: FieldKitError | None = None) -> None:
+        """End the run at the next safe point (`aborted_recoverable`, before a write `refused`).
+
+        Args:
+            why: what the outcome says; without it that the technician ended the write.
+        """
+        if why is not None:
+            self._stopped_by = why
         self._stop.set()
 
     def run(self) -> Outcome:
@@ -288,7 +295,7 @@ class Executor:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise Stopped("The write was ended by the technician.", RECOVER)
+            raise self._stopped_by
 
     # Ways out ---------------------------------------------------------------------------------
 

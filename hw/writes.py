@@ -16,7 +16,7 @@ from pathlib import Path
 from hw import clock
 from hw.config import KitConfig
 from hw.cursor import Cursor
-from hw.errors import FieldKitError, RefusedError
+from hw.errors import AbortedError, FieldKitError, RefusedError
 from hw.evidence import (
     ArmButton,
     Case,
@@ -53,6 +53,7 @@ SLOWEST_RATE = 1000.0
 """Bytes/s. A running permit expires after `WRITE_BASE_S` and the payload at this rate."""
 VOLTAGE_PERIOD_S = 0.1
 RUN_LOG_EVENTS = 64
+RECORD_THEN_RECOVER = "Free space in the state folder or mend its medium, then recover the job."
 REPLY_BYTES = 48000
 """What a reply carries; a packet takes `MAX_PACKET`."""
 
@@ -387,8 +388,10 @@ class WriteService:
             try:
                 self._emit(run.journal, run.number, body)
             except FieldKitError as error:
-                # A record that cannot be kept ends the write: the gate cuts, the executor sees it.
+                # A journal that failed once takes nothing more, so nothing could resume this run:
+                # the gate cuts and the executor ends it, whoever waits for a technician.
                 self._gate.cut(error.what)
+                run.executor.stop(AbortedError(error.what, RECORD_THEN_RECOVER))
                 self._publish(Event(run=run.number, seq=0, body=body))
 
     def _voltage(self, now: float) -> Voltage:
@@ -463,6 +466,8 @@ def _gate_changed(change: GateChange, trace: list[tuple[float, float | None]]) -
 
 
 def _unrecorded(outcome: Outcome, error: FieldKitError) -> Outcome:
+    if outcome.what == error.what:
+        return outcome  # That is what ended the run, and what keeps its outcome from the journal.
     return Outcome(
         at=outcome.at,
         outcome="aborted_recoverable",

@@ -737,6 +737,24 @@ def test_stop_ends_a_hold_and_a_cut(make: Make, volts: float) -> None:
     assert outcome.not_restored == ["0x28", "0x85"]
 
 
+def test_stop_with_a_reason_ends_a_cut_and_is_what_the_outcome_says(make: Make) -> None:
+    bench = make()
+    bench.sag(b"\x36\x02", 1, (900.0, 10.0))
+    why = UnavailableError("The journal is full.", "Free space, then recover the job.")
+    bench.on_wait = lambda: bench.executor.stop(why)
+    outcome = bench.run()
+    assert (outcome.outcome, outcome.code) == ("aborted_recoverable", why.code)
+    assert (outcome.what, outcome.next_step) == (why.what, why.next_step)
+
+
+def test_the_technicians_stop_does_not_hide_a_reason_that_came_first(make: Make) -> None:
+    bench = make()
+    why = UnavailableError("The journal is full.", "Free space, then recover the job.")
+    bench.executor.stop(why)
+    bench.executor.stop()
+    assert bench.run().code == why.code
+
+
 def test_stop_ends_a_pause(make: Make) -> None:
     bench = make()
 

@@ -667,7 +667,7 @@ def test_a_held_write_cannot_be_resumed_by_hand(bench: Bench) -> None:
 # Records that cannot be kept ----------------------------------------------------------------------
 
 
-def test_a_record_that_cannot_be_kept_cuts_the_write(
+def test_a_record_that_cannot_be_kept_cuts_the_write_and_ends_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = RunJournal.log
@@ -686,8 +686,11 @@ def test_a_record_that_cannot_be_kept_cuts_the_write(
     # It is told all the same, without a number.
     held = bench.heard(lambda e: isinstance(e.body, GateChanged) and e.body.state == "HELD")
     assert (held.run, held.seq) == (run, 0)
-    bench.service.abort()
-    assert bench.outcome(run).outcome == "aborted_recoverable"
+    # Nobody aborts it: a run without a journal cannot be resumed, so that it must not wait.
+    outcome = bench.outcome(run)
+    assert outcome.outcome == "aborted_recoverable"
+    assert "journal" in outcome.what
+    assert "recover the job" in outcome.next_step
 
 
 @pytest.mark.parametrize("steps", [STEPS, [*STEPS[:4]]])
