@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import get_args
 from urllib.parse import parse_qs, urlsplit
@@ -181,8 +181,11 @@ def _cannot(error: OSError) -> str:
 # Fields -------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)
 def parse_profile(document: bytes, path: Path) -> Profile:
     """Decode and check a profile; `path` is only named in errors. No signature is looked at.
+
+    The same bytes are decoded once: each step of a job asks for the profile, and TOML is slow.
 
     Raises:
         ProfileError: the first wrong field, with file, line, key and reason.
