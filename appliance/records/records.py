@@ -144,8 +144,7 @@ class Records:
             made.append(event)
         if not made or view is None:
             return made
-        for event in made:
-            tables.events.insert(_row(event)).execute()
+        tables.events.insert([_row(event) for event in made]).execute()
         head = make_head(made[-1], self.kit_key)
         row = {"job": job, "document": head.document, "signature": head.signature}
         tables.heads.insert(row).on_conflict_replace().execute()
