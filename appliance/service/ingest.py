@@ -54,6 +54,8 @@ class Ingest:
         self._lock = threading.Lock()
         self._record: RunRecord | None = None
         self._known: dict[str, RunInfo] = {}
+        self._asked: HwClient | None = None
+        self._simulated: Sequence[str] = ()
         self._catch_up = False
         self._stop = False
         self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
@@ -144,11 +146,18 @@ class Ingest:
     def _put(self, record: RunRecord, info: RunInfo, events: Sequence[Numbered]) -> bool:
         """False where the run's job is not on this kit: hw may have served another database."""
         try:
-            record.append_events(info, self._connect().status().simulated, events)
+            record.append_events(info, self._what_is_simulated(), events)
         except JobNotThere:
             log.info("Run %s belongs to job %s, which is not on this kit.", info.run, info.job)
             return False
         return True
+
+    def _what_is_simulated(self) -> Sequence[str]:
+        """What is not real in hw's car; it stays so for as long as the hw process lives."""
+        hw = self._connect()
+        if hw is not self._asked:
+            self._asked, self._simulated = hw, hw.status().simulated
+        return self._simulated
 
     def _end_interrupted(self, record: RunRecord, info: RunInfo) -> None:
         """A run that ended with hw itself has no outcome in the journal; the record gets one."""

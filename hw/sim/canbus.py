@@ -154,15 +154,9 @@ class CanNode:
             error_handler=lambda _error: None,  # A dropped message is what the gate is for.
             params={"stmin": 0, "blocksize": 0, "tx_padding": 0x55, "max_frame_size": 4095},
         )
+        self._tick: asyncio.TimerHandle | None = None
         self._node = self._take
         bus.attach(self._node)
-
-    async def run(self) -> None:
-        """Keep ISO-TP's time-outs going."""
-        while True:
-            await asyncio.sleep(_TICK_S)
-            if self._layer.transmitting() or self._layer.is_rx_active():
-                self._process()
 
     def _take(self, frame: Frame) -> None:
         if frame.identifier != self._ids.tx or frame.extended != self._ids.extended:
@@ -182,7 +176,7 @@ class CanNode:
         self._process()
 
     def _process(self) -> None:
-        self._layer.process(rx_timeout=0.0)
+        self._advance()
         while (request := self._layer.recv()) is not None:
             task = asyncio.ensure_future(self._handle(bytes(request)))
             self._tasks.add(task)
@@ -193,7 +187,17 @@ class CanNode:
 
     def _answer(self, answer: bytes) -> None:
         self._layer.send(answer)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Let ISO-TP do what is due; while a message is under way, its time-outs go on."""
         self._layer.process(rx_timeout=0.0)
+        if self._tick is None and (self._layer.transmitting() or self._layer.is_rx_active()):
+            self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._tick = None
+        self._process()
 
     def _put(self, frame: isotp.CanMessage) -> None:
         self._bus.send(

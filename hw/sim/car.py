@@ -81,7 +81,9 @@ async def _run(options: argparse.Namespace) -> None:
     bus = Bus(paced=options.pace)
     control = Control(battery, registers, ecus, gateway, requests, bus.wire)
     requests.on_request = control.on_request
-    nodes = [CanNode(ecu, bus, requests) for ecu in ecus.values() if ecu.definition.can]
+    for ecu in ecus.values():
+        if ecu.definition.can:
+            CanNode(ecu, bus, requests)  # The bus keeps it.
     servers = [await SocketcandServer(bus).serve(options.can_port)]
     if options.can_interface:
         Interface(bus, options.can_interface)
@@ -109,7 +111,7 @@ async def _run(options: argparse.Namespace) -> None:
     }
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    await _until_stopped(stop, nodes, requests)
+    await _until_stopped(stop, requests)
     udp.close()
     for server in servers:
         server.close()
@@ -132,11 +134,8 @@ def _links(ecu: EcuDefinition, can_port: int, doip_port: int, *, paced: bool) ->
     return links
 
 
-async def _until_stopped(stop: asyncio.Event, nodes: list[CanNode], requests: Requests) -> None:
-    tasks = [asyncio.create_task(node.run()) for node in nodes]
+async def _until_stopped(stop: asyncio.Event, requests: Requests) -> None:
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.2)
         requests.flush()
-    for task in tasks:
-        task.cancel()
