@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from appliance.records import JobFilter, Records
+from appliance.store import Tables
 from hw import clock
 from hw.executor import TESTER_PRESENT_SUPPRESSED
 from hw.links import open_link
 from hw.links.base import NegativeResponse
-from tests.benchmark import bench_vm, compare, figures
+from tests.benchmark import bench_vm, compare, figures, growth
 from tests.benchmark.cut import Witness, histogram
 from tests.benchmark.figures import Figure, compared, figure, load, save, table, verdict
 from tests.benchmark.rates import OpenGate
@@ -79,6 +81,26 @@ def test_rows_that_only_one_file_has_are_named() -> None:
     assert told == ["only in the earlier one: old", "only in the later one: new"]
 
 
+def test_a_later_run_is_compared_with_an_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier, later = tmp_path / "earlier.json", tmp_path / "bench.json"
+    monkeypatch.setattr(compare, "RESULT", later)
+    monkeypatch.setattr(sys, "argv", ["compare", str(earlier)])
+    assert compare.main() == 66, "there is no file yet"
+    save([row("steady"), row("slower", 10.0), row("gone"), row("absent", None)], earlier)
+    save([row("steady", 9.5), row("slower", 5.0), row("new"), row("absent", 3.0)], later)
+    capsys.readouterr()
+    assert compare.main() == 1
+    told = capsys.readouterr().out
+    assert "3 rows compared, 1 worse by more than 10%." in told
+    assert told.endswith("worse: slower\n")
+    assert "only in the earlier one: gone" in told
+    assert "only in the later one: new" in told
+    save(load(later), earlier)
+    assert compare.main() == 0
+
+
 def test_a_histogram_counts_every_trial() -> None:
     text = histogram("cut", [0.1, 0.6, 0.7, 2.9])
     counts = [int(line.split()[2]) for line in text.splitlines()[1:]]
@@ -108,6 +130,39 @@ def test_only_frames_of_long_messages_count_as_frames_of_the_write() -> None:
 def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([float(number) for number in range(101)], 99) == 99.0
     assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+
+
+# Growth -------------------------------------------------------------------------------------------
+
+
+def count_of(records: Records, table: str) -> int:
+    def count(tables: Tables) -> int:
+        return int(getattr(tables, table).select().count())
+
+    return records.store.run(count)
+
+
+def test_a_copied_job_is_listed_and_found_as_a_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "COPIED_FROM", 20)
+    monkeypatch.setattr(growth, "BATCH", 10)
+    kit = growth._Kit(tmp_path)
+    records = kit.open()
+    try:
+        kit.grow(records, 65)
+        listed = [view.job for view in records.list_jobs(JobFilter(words="golf", limit=100))]
+        assert len(set(listed)) == 65
+        assert [records.find(job) for job in listed] == listed
+        assert len(kit.jobs) == 25
+        for job in kit.jobs:
+            assert records.verify_job(job).head.length == 4
+        rows = {
+            table: count_of(records, table) for table in ("events", "heads", "jobs", "subjects")
+        }
+        assert rows == {"events": 4 * 65, "heads": 65, "jobs": 65, "subjects": 65}
+    finally:
+        records.store.close()
 
 
 # The bench VM -------------------------------------------------------------------------------------
