@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from hw.messages import Evidence, GateChanged, StepStarted
+from hw.messages import Evidence, GateChanged, Outcome, StepStarted
 from hw.plan import Download, WritePlan
 from tests.benchmark.figures import BUILD, Figure, figure
 from tests.benchmark.rates import CAN_SIZE
@@ -133,8 +133,9 @@ def _trials(kit: Kit, car: Car, watcher: Watcher, trials: int) -> Iterator[float
         while done < trials:
             _begin(watcher, kit.evidence(plan, backup), plan, data)
             while done < trials and (latency_ms := _one(car, watcher, witness)) is not None:
-                done += 1
-                yield latency_ms
+                if latency_ms > 0:  # Else the sag fell between two messages: nothing to cut.
+                    done += 1
+                    yield latency_ms
             watcher.client.abort()
             if watcher.outcome(FLASH_LIMIT_S).outcome == "verified":
                 plan = whole
@@ -162,24 +163,31 @@ def _begin(watcher: Watcher, evidence: Evidence, plan: WritePlan, data: bytes) -
 
 
 def _one(car: Car, watcher: Watcher, witness: Witness) -> float | None:
-    """Milliseconds from the sag to the last frame; None where the gate cut meanwhile."""
-    watcher.events.clear()
+    """Milliseconds from the sag to the last frame; None where the gate cut or the write ended."""
+    # Nothing is cleared away: the outcome may be among these already.
+    seen = len(watcher.events)
     if not witness.wait_for_frames(witness.frames + FRAMES_BEFORE):
         return None
     sagged_at = car.do("sag", volts=SAG_V, for_s=SAG_S)["at"]
-    if _next_state(watcher, "HELD") is None or (opened_at := _next_state(watcher, "OPEN")) is None:
+    if _next_state(watcher, seen, "HELD") is None:
+        return None
+    if (opened_at := _next_state(watcher, seen, "OPEN")) is None:
         return None
     # Looked up afterwards: this process may have slept past the moment when the write went on.
-    return max(witness.last_before(opened_at) - float(sagged_at), 0.0) * 1e3
+    return (witness.last_before(opened_at) - float(sagged_at)) * 1e3
 
 
-def _next_state(watcher: Watcher, wanted: str) -> float | None:
-    """Wait until the gate is `wanted`; gives when (boot time, s), or None where it was cut."""
+def _next_state(watcher: Watcher, seen: int, wanted: str) -> float | None:
+    """Wait until the gate is `wanted`, in events from number `seen` on; gives when (boot time, s),
+    or None where it was cut or the write is over.
+    """
     until = time.monotonic() + STATE_LIMIT_S
     while time.monotonic() < until:
-        bodies = [event.body for event in list(watcher.events)]
+        bodies = [event.body for event in watcher.events[seen:]]
         changes = [body for body in bodies if isinstance(body, GateChanged)]
         if any(change.state == "CUT" for change in changes):
+            return None
+        if any(isinstance(event.body, Outcome) for event in list(watcher.events)):
             return None
         if found := [change.at for change in changes if change.state == wanted]:
             return found[0]
