@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +20,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hw.plan import Download, Step, Timing, Wait, WritePlan
-from tests.kit import ROOT, WINDOW, Car, Kit
+import hw.daemon
+import hw.sim.car
+from hw.messages import Event, Voltage
+from hw.plan import Download, Step, WritePlan
+from tests.bench import mcp2221
+from tests.bench.forked import Forked
+from tests.kit import ROOT, TIMING, WINDOW, Car, Kit
 
 if "FIELDKIT_BENCH" not in os.environ:
     raise pytest.UsageError("tests/bench runs in the bench VM only: make bench-vm")
@@ -30,13 +35,11 @@ RESULTS = Path(os.environ["FIELDKIT_BENCH"]) / "results.json"
 NETWORK = ROOT / "systemd" / "network"
 CAN_TYPE = 280
 SETTLE_S = 30.0
-# The VM computes about 18 times slower than the machine it runs on; a car does not wait so long.
-SLOW = Timing(p2_s=5.0, p2_star_s=15.0, pending_limit_s=60.0, busy_limit_s=4.0, s3_s=5.0)
-# 50 ms without a sample end a write on a kit. Here a look at the sensor takes 80 ms and the
-# emulated bridge shares one processor with all the rest.
-SLOW_WINDOW = msgspec.structs.replace(WINDOW, stale_s=0.5)
-
-
+# The VM computes several times slower than a kit, and a car on it too.
+SLOW = msgspec.structs.replace(TIMING, p2_s=1.0)
+# 50 ms without a sample end a write on a kit. Here the emulated bridge, which takes six reports for
+# a look at the sensor, shares one processor with all the rest.
+SLOW_WINDOW = msgspec.structs.replace(WINDOW, stale_s=0.2)
 BLOCK_BYTES = 0x400
 
 
@@ -126,10 +129,55 @@ def pins() -> Pins:
     return Pins(Path(f"/sys/devices/platform/{name}/{chip}"))
 
 
+class ForkedCar(Car):
+    """The simulated car without the start of a Python."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._forked = Forked(lambda: hw.sim.car.main(["--folder", str(folder), *options]))
+        self.info = json.loads(self._forked.output.readline())
+        self._control = socket.socket(socket.AF_UNIX)
+        self._control.connect(self.info["control"])
+        self._stream = self._control.makefile("rwb")
+
+    def close(self) -> None:
+        self._stream.close()
+        self._control.close()
+        self._forked.signal(signal.SIGTERM)
+        self._forked.wait()
+
+
+def _is_voltage(event: Event) -> bool:
+    return isinstance(event.body, Voltage) and event.body.volts is not None
+
+
+class ForkedKit(Kit):
+    """A kit whose daemon is forked."""
+
+    _forked: Forked | None = None
+
+    def start(self) -> None:
+        """Start the daemon and wait until it has a voltage: a test may arm sooner than that."""
+        self._forked = Forked(self._main)
+        assert self._forked.output.readline().startswith("ready")
+        with self.client() as watcher:
+            until(lambda: any(_is_voltage(event) for event in watcher.events), "there is a voltage")
+
+    def _main(self) -> int:
+        os.environ["FIELDKIT_RUN"] = str(self.socket.parent)
+        return hw.daemon.main(["--state", str(self.state), "--socket", str(self.socket)])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        forked, self._forked = self._forked, None
+        if forked is None:
+            return 0
+        forked.signal(number)
+        return forked.wait()
+
+
 @pytest.fixture(scope="session")
 def car(can_bus: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Car]:
     """The simulated car; its ECUs are on can1."""
-    car = Car(tmp_path_factory.mktemp("car"), "--can-interface", "can1")
+    car = ForkedCar(tmp_path_factory.mktemp("car"), "--can-interface", "can1")
     yield car
     car.close()
 
@@ -141,16 +189,12 @@ class Bridge:
         bus: its `/dev/i2c-N`.
     """
 
+    plugged_in = True
+
     def __init__(self, car: Car) -> None:
         registers = car.info["sensor"].partition("://")[2]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.mcp2221", registers],
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.bus = self._process.stdout.readline().strip()
+        self._process = Forked(lambda: mcp2221.main(registers))
+        self.bus = self._process.output.readline().strip()
         assert self.bus, "the kernel made no I2C bus of the bridge"
 
     @property
@@ -160,18 +204,20 @@ class Bridge:
 
     def slow(self, on: bool) -> None:
         """Let each transfer take far longer than the kit bears, or not."""
-        self._process.send_signal(signal.SIGUSR1 if on else signal.SIGUSR2)
+        self._process.signal(signal.SIGUSR1 if on else signal.SIGUSR2)
 
-    def unplug(self, *, wait: bool = True) -> None:
-        """Pull the plug and, unless told otherwise, wait until the kernel has put all away."""
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        if wait:
-            self.wait_until_gone()
+    def unplug(self) -> None:
+        """Pull the plug.
+
+        The driver waits 4 s for each answer of a device that is gone, and its bus ends when nobody
+        has it open any more; only then the killed process ends.
+        """
+        self.plugged_in = False
+        self._process.signal(signal.SIGKILL)
 
     def wait_until_gone(self) -> None:
+        """Wait until the kernel has put all away. Whoever used the bus has closed it."""
+        self._process.wait()
         until(lambda: not Path(self.bus).exists(), f"{self.bus} is gone")
 
 
@@ -182,8 +228,9 @@ def bridge(car: Car, pins: Pins) -> Iterator[Bridge]:
     car.do("battery", volts=13.2)
     bridge = Bridge(car)
     yield bridge
-    if Path(bridge.bus).exists():
+    if bridge.plugged_in:
         bridge.unplug()
+    bridge.wait_until_gone()
 
 
 LINE, BUTTON, LAMP, BUZZER = 17, 5, 22, 23
@@ -192,7 +239,7 @@ LINE, BUTTON, LAMP, BUZZER = 17, 5, 22, 23
 @pytest.fixture
 def kit(short_tmp: Path, bridge: Bridge, pins: Pins) -> Iterator[Kit]:
     """fieldkit-hw on the bench's sensor and pins, started."""
-    kit = Kit(short_tmp / "kit", bridge.sensor, SLOW_WINDOW)
+    kit = ForkedKit(short_tmp / "kit", bridge.sensor, SLOW_WINDOW)
     with (kit.state / "kit.toml").open("a") as config:
         config.write(
             f'\n[outputs]\nwrite_enable = "gpio{LINE}"\narm_button = "gpio{BUTTON}"\n'
@@ -209,15 +256,11 @@ def socketcan_plan(kit: Kit, car: Car, payload: bytes) -> WritePlan:
     """A whole flash of the engine from can0, reads through the kernel's ISO-TP."""
     keys = car.link("can").partition("?")[2]
     plan = kit.plan(f"can://socketcan/can0?{keys}&kernel_reads=1", payload, timing=SLOW)
-    return msgspec.structs.replace(plan, steps=[_slow(step) for step in plan.steps])
+    return msgspec.structs.replace(plan, steps=[_in_small_blocks(step) for step in plan.steps])
 
 
-def _slow(step: Step) -> Step:
-    match step:
-        case Download():
-            # A block must be over before the ECU's S3 (5 s) ends the session.
-            return msgspec.structs.replace(step, max_block_length=BLOCK_BYTES + 2)
-        case Wait():
-            # While the ECU starts, each question whether it is there takes P2.
-            return msgspec.structs.replace(step, max_s=60.0)
+def _in_small_blocks(step: Step) -> Step:
+    if isinstance(step, Download):
+        # Several of them in a small payload.
+        return msgspec.structs.replace(step, max_block_length=BLOCK_BYTES + 2)
     return step

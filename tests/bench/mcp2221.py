@@ -4,8 +4,8 @@ The kernel's own hid-mcp2221 driver takes it for the real device and makes a rea
 it, so that everything from the register file's model up to the kit runs unchanged. What the car
 does to its battery and sensor (sag, NAK, a reset configuration) is seen there at once.
 
-`python -m tests.bench.mcp2221 REGISTERS` prints the bus' path and runs until it is killed, which is
-the plug pulled. SIGUSR1 makes each transfer slow, SIGUSR2 as fast as it was.
+`main` prints the bus' path and runs until the process is killed, which is the plug pulled. SIGUSR1
+makes each transfer slow, SIGUSR2 as fast as it was.
 
 Source: Microchip DS20005565 (MCP2221A), section 3.1, as Linux' drivers/hid/hid-mcp2221.c uses it.
 """
@@ -23,10 +23,10 @@ from pathlib import Path
 
 from hw.sim.registers import ADDRESS, RegisterFile
 
-SLOW_S = 0.15
-REPORT_S = 0.008
-"""What a report takes; of a full-speed USB device 2 ms. Longer, because each answer takes time from
-the one processor that has the kit and the car to run as well."""
+SLOW_S = 0.3
+"""A look at the sensor is two transfers: their sample is older than any plan bears."""
+REPORT_S = 0.002
+"""What a report and its answer take with a full-speed USB device."""
 _PRIORITY = 20
 BUS_USB, VENDOR, PRODUCT = 0x03, 0x04D8, 0x00DD
 NAME = b"MCP2221 USB-I2C/UART Combo"
@@ -159,11 +159,11 @@ def i2c_bus(known: set[Path]) -> Path:
     raise TimeoutError("hid-mcp2221 has made no I2C bus")
 
 
-def main() -> None:
-    """Run the bridge."""
+def main(registers: str) -> int:
+    """Run the bridge over the file of the car's registers."""
     # A device of its own does not wait for the kit's processor.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    bridge = Bridge(RegisterFile(sys.argv[1]))
+    bridge = Bridge(RegisterFile(registers))
 
     def set_speed(number: int, _frame: object) -> None:
         bridge.transfer_s = SLOW_S if number == signal.SIGUSR1 else 0.0
@@ -176,7 +176,4 @@ def main() -> None:
     # The driver asks while it makes the bus, so it must be answered meanwhile.
     threading.Thread(target=lambda: print(i2c_bus(known), flush=True), daemon=True).start()
     serve(bridge, device)
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from hw import clock
 from hw.sim.registers import POWER_ON_CONFIG, RegisterFile
 from hw.voltage.ina219 import Ina219Sensor, SensorFault
 from hw.voltage.sampler import Sample, Sampler
-from tests.bench.conftest import Bridge, record, until
+from tests.bench.conftest import SLOW_WINDOW, Bridge, record, until
+from tests.bench.mcp2221 import SLOW_S
 from tests.kit import Car
 
 
@@ -61,28 +63,34 @@ def told(sampler: Sampler, since: float, reason: str) -> list[Sample]:
 
 
 def test_a_slow_bus_is_no_voltage_of_this_moment(bridge: Bridge, sampler: Sampler) -> None:
+    def age_s() -> float:
+        return clock.now() - sampler.latest().at
+
+    until(lambda: age_s() < SLOW_WINDOW.stale_s, "the voltage is of this moment")
     bridge.slow(True)
-    until(lambda: sampler.current().reason.startswith("the sensor has given no sample"), "stale")
-    assert sampler.rate() < 10
+    until(lambda: age_s() > SLOW_WINDOW.stale_s, "the voltage is too old for a write")
+    assert sampler.current().reason.startswith("the sensor has given no sample")
+    most = 1 / (2 * SLOW_S)
+    until(lambda: sampler.rate() <= most + 1, "the samples are few")
     bridge.slow(False)
-    until(lambda: sampler.rate() > 10, "the bus is as fast as before")
+    until(lambda: sampler.rate() > 3 * most, "the bus is as fast as before")
+    until(lambda: age_s() < SLOW_WINDOW.stale_s, "the voltage is of this moment")
 
 
 def test_a_device_that_vanishes_is_a_fault_and_works_again_when_it_is_back(
     car: Car, bridge: Bridge, sampler: Sampler
 ) -> None:
-    bridge.unplug(wait=False)
+    bridge.unplug()
     until(lambda: "does not answer" in sampler.latest().reason, "the missing device is seen")
-    # The driver waits 4 s for each report to a device that is gone; its bus ends when nobody has
-    # it open any more.
     sampler.stop()
     bridge.wait_until_gone()
     with pytest.raises(SensorFault, match="No such file"):
         Ina219Sensor(bridge.sensor)
     again = Bridge(car)
+    sensor = Ina219Sensor(again.sensor)
     try:
-        sensor = Ina219Sensor(again.sensor)
         assert sensor.read().volts == pytest.approx(car.do("battery", volts=13.2)["volts"], abs=0.1)
-        sensor.close()
     finally:
+        sensor.close()
         again.unplug()
+        again.wait_until_gone()
