@@ -131,6 +131,10 @@ class Handle:
         """Charger on, plug in, media in place, processes going."""
         self._ask({"heal": True})
 
+    def end(self) -> None:
+        """The job is over: nothing more goes wrong, and everything is healed."""
+        self._ask({"end": True})
+
     def _ask(self, message: dict[str, Any]) -> None:
         self._channel.send(json.dumps(message).encode())
         self._answer()
@@ -174,6 +178,7 @@ class Rig:
         self._pids: dict[str, int] = {}
         self._flasher = 0
         self._off = False
+        self._over = False
         self._stopped: set[str] = set()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -208,12 +213,25 @@ class Rig:
     def _later(self, after_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._due, (time.monotonic() + after_s, next(self._numbers), action))
 
+    def _fault_later(self, after_s: float, act: Callable[[], None]) -> None:
+        """Let something go wrong then; a quick job is over before all that was to happen to it."""
+
+        def unless_over() -> None:
+            if not self._over:
+                act()
+
+        if after_s:
+            self._later(after_s, unless_over)
+        else:
+            unless_over()
+
     def _obey(self, message: dict[str, Any]) -> None:
         if "phase" in message:
             self._begin(message["phase"])
         elif "flasher" in message:
             self._flasher = int(message["flasher"])
         else:
+            self._over |= "end" in message
             self._heal()
         self._channel.send(b"{}")
 
@@ -313,7 +331,7 @@ class Rig:
         if at.service:
             self._car.do("when", **_awaited(at), after_s=at.after_s, then=command)
         else:
-            self._later(at.after_s, lambda: self._tell_car(command))
+            self._fault_later(at.after_s, lambda: self._tell_car(command))
 
     def _tell_car(self, command: dict[str, Any]) -> None:
         self._car.send(command)
@@ -326,7 +344,7 @@ class Rig:
             self._do(dict(fault.kit))
 
         if not at.service:
-            self._later(at.after_s, act)
+            self._fault_later(at.after_s, act)
             return
         car = Car(str(self._places.car / "control.sock"))
         car.send({"do": "await", **_awaited(at)})
@@ -337,10 +355,7 @@ class Rig:
         at, act = self._waiting.pop(car)
         self._selector.unregister(car.socket)
         car.close()
-        if at.after_s:
-            self._later(at.after_s, act)
-        else:
-            act()
+        self._fault_later(at.after_s, act)
 
     def _do(self, order: dict[str, Any]) -> None:
         match order.pop("do"):
