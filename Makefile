@@ -61,7 +61,7 @@ bench: setup $(BENCH_READY) ## The numbers, beside the tools people use now; als
 bench-compare: setup ## That file against an earlier one: make bench-compare BASE=FILE.
 	@$(BIN)/python -m tests.benchmark.compare "$(BASE)"
 
-bench-vm: pi ## tests/bench on a real kernel's CAN, I2C and GPIO, in a VM (five minutes).
+bench-vm: pi ## tests/bench on a real kernel's CAN, I2C and GPIO, in a VM (two minutes).
 	@PATH="$$PATH:/usr/sbin:/sbin" PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH_VM)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.bench.vm
 

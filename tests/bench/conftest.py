@@ -249,7 +249,8 @@ def kit(short_tmp: Path, bridge: Bridge, pins: Pins) -> Iterator[Kit]:
     # Taking the line sets its pull-up; only then can the button, to ground, be held down.
     pins.pull(BUTTON, up=False)
     yield kit
-    kit.stop()
+    # With the sensor unplugged an orderly end would wait for the driver again and again.
+    kit.stop(signal.SIGKILL)
 
 
 def socketcan_plan(kit: Kit, car: Car, payload: bytes) -> WritePlan:
