@@ -1,0 +1,145 @@
+"""Which screen is shown: a pure function of the kit and of where the technician is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, structs
+
+from ui.models.backend import Backend, Seen
+from ui.models.base import ViewModel
+from ui.models.place import Place, PlaceFile
+from ui.models.words import Screen
+
+BACK: dict[Screen, Screen] = {
+    "new_job": "home",
+    "vehicle": "home",
+    "work": "vehicle",
+    "plan": "work",
+    "gates": "plan",
+    "acknowledge": "gates",
+    "result": "home",
+    "recovery": "home",
+    "backups": "home",
+    "records": "home",
+}
+"""Where 'back' leads from each screen; from the others nowhere."""
+RECOVERING: frozenset[Screen] = frozenset({"plan", "gates", "acknowledge", "result", "backups"})
+"""Screens on which an unfinished write of the same job is being dealt with."""
+
+
+def screen_for(seen: Seen, place: Place) -> Screen:
+    """The screen that must be shown.
+
+    A write that runs has the screen to itself, but for the acknowledgment that resumes it. An
+    unfinished one comes before anything else, until it was seen and set aside.
+    """
+    status = seen.status
+    if seen.gone or status is None:
+        return "gone"
+    if status.locked:
+        return "unlock"
+    if (running := seen.running) is not None:
+        cut = status.hw is not None and status.hw.gate == "CUT"
+        resuming = place.screen == "acknowledge" and place.resumes and place.job == running.job
+        return "acknowledge" if cut and resuming else "write"
+    for run in seen.unfinished:
+        dealt_with = place.screen in RECOVERING and place.job == run.job
+        if run.run not in place.set_aside and not dealt_with:
+            return "recovery"
+    if place.screen == "write" or (place.screen == "acknowledge" and place.resumes):
+        return "result"
+    return place.screen
+
+
+def back_from(seen: Seen, place: Place) -> Screen | None:
+    """Where 'back' leads; None where there is no way back."""
+    screen = screen_for(seen, place)
+    if screen == "acknowledge" and place.resumes:
+        return "write"
+    if seen.running is not None:
+        return None
+    if screen == "plan" and place.recovers:
+        return "recovery"
+    return BACK.get(screen)
+
+
+class NavigationState(Struct, frozen=True, kw_only=True):
+    """Attributes:
+    screen: what is shown.
+    can_go_back: whether the button that leads back is there.
+    job: the job of this place, empty for none.
+    """
+
+    screen: Screen = "gone"
+    can_go_back: bool = False
+    job: str = ""
+
+
+class NavigationModel(ViewModel[NavigationState]):
+    """Leads through the screens, and keeps the place.
+
+    Args:
+        backend: the kit.
+        file: where the place is kept.
+    """
+
+    def __init__(self, backend: Backend, file: PlaceFile) -> None:
+        super().__init__(NavigationState())
+        self._backend, self._file = backend, file
+        self._place = file.load()
+        backend.subscribe(lambda _seen: self._look())
+
+    @property
+    def place(self) -> Place:
+        """Where the technician is, whatever stands over it just now."""
+        return self._place
+
+    def go(self, screen: Screen) -> None:
+        """Open a screen. What the kit demands stands before it all the same."""
+        self._move(screen=screen)
+
+    def back(self) -> None:
+        """Go back, where there is a way."""
+        seen, place = self._backend.state, self._place
+        to = back_from(seen, place)
+        if to is None:
+            return
+        if self.state.screen == "recovery":
+            self.set_aside()
+        self._move(screen=to)
+
+    def home(self) -> None:
+        """Leave the job, where that may be: not while a write runs."""
+        if self._backend.state.running is None:
+            if self.state.screen == "recovery":
+                self.set_aside()
+            self._move(screen="home")
+
+    def set_aside(self) -> None:
+        """The unfinished writes were seen; something else is done before them."""
+        runs = {run.run for run in self._backend.state.unfinished}
+        self._move(set_aside=tuple(sorted(runs)))
+
+    def note(self, **fields: Any) -> None:
+        """Keep more of the place: job, link, profile, plan (see `Place`)."""
+        self._move(**fields)
+
+    def _move(self, **fields: Any) -> None:
+        place = structs.replace(self._place, **fields)
+        if place != self._place:
+            self._place = place
+            self._file.save(place)
+        self._look()
+
+    def _look(self) -> None:
+        seen = self._backend.state
+        if seen.running is not None and self._place.screen not in ("write", "acknowledge"):
+            # Kept, so that a screen that starts anew after the write's end shows how it ended.
+            self._place = structs.replace(self._place, screen="write", job=seen.running.job)
+            self._file.save(self._place)
+        self._change(
+            screen=screen_for(seen, self._place),
+            can_go_back=back_from(seen, self._place) is not None,
+            job=self._place.job,
+        )
