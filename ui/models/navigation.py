@@ -24,8 +24,17 @@ BACK: dict[Screen, Screen] = {
     "records": "home",
 }
 """Where 'back' leads from each screen; from the others nowhere."""
-RECOVERING: frozenset[Screen] = frozenset({"plan", "gates", "acknowledge", "result", "backups"})
-"""Screens on which an unfinished write of the same job is being dealt with."""
+ON_THE_WAY: frozenset[Screen] = frozenset({"plan", "gates", "acknowledge"})
+"""Screens from a plan to its write."""
+
+
+def deals_with(place: Place, job: str) -> bool:
+    """Whether the technician is at a job's unfinished write already."""
+    if place.job != job:
+        return False
+    if place.screen in ON_THE_WAY:
+        return place.recovers or place.resumes
+    return place.screen in ("result", "backups") or (place.screen == "write" and place.watched)
 
 
 def screen_for(seen: Seen, place: Place) -> Screen:
@@ -44,8 +53,7 @@ def screen_for(seen: Seen, place: Place) -> Screen:
         resuming = place.screen == "acknowledge" and place.resumes and place.job == running.job
         return "acknowledge" if cut and resuming else "write"
     for run in seen.unfinished:
-        dealt_with = place.screen in RECOVERING and place.job == run.job
-        if run.run not in place.set_aside and not dealt_with:
+        if run.run not in place.set_aside and not deals_with(place, run.job):
             return "recovery"
     if place.screen == "write" or (place.screen == "acknowledge" and place.resumes):
         return "result"
@@ -87,7 +95,7 @@ class NavigationModel(ViewModel[NavigationState]):
     def __init__(self, backend: Backend, file: PlaceFile) -> None:
         super().__init__(NavigationState())
         self._backend, self._file = backend, file
-        self._place = file.load()
+        self._place = structs.replace(file.load(), watched=False)
         backend.subscribe(lambda _seen: self._look())
 
     @property
@@ -134,12 +142,20 @@ class NavigationModel(ViewModel[NavigationState]):
 
     def _look(self) -> None:
         seen = self._backend.state
-        if seen.running is not None and self._place.screen not in ("write", "acknowledge"):
-            # Kept, so that a screen that starts anew after the write's end shows how it ended.
-            self._place = structs.replace(self._place, screen="write", job=seen.running.job)
-            self._file.save(self._place)
+        if (running := seen.running) is not None:
+            self._take_along(running.job)
         self._change(
             screen=screen_for(seen, self._place),
             can_go_back=back_from(seen, self._place) is not None,
             job=self._place.job,
         )
+
+    def _take_along(self, job: str) -> None:
+        """A write runs: kept, so that a screen which starts anew later shows how it ended."""
+        place = self._place
+        resuming = place.screen == "acknowledge" and place.resumes and place.job == job
+        screen: Screen = "acknowledge" if resuming else "write"
+        moved = structs.replace(place, screen=screen, job=job, watched=True)
+        if moved != place:
+            self._place = moved
+            self._file.save(moved)

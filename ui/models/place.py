@@ -21,6 +21,7 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         plan: digest of the plan in hand.
         recovers, resumes: what kind of plan it is (see `DeskState`).
         set_aside: unfinished runs that the technician has seen and left for now.
+        watched: this very program saw the write run, so that its end comes as no surprise.
     """
 
     screen: Screen = "home"
@@ -31,6 +32,7 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     recovers: bool = False
     resumes: bool = False
     set_aside: tuple[str, ...] = ()
+    watched: bool = False
 
 
 class PlaceFile:
