@@ -200,6 +200,10 @@ class Client:
         """What a plan's file will do."""
         return self._post("/plans/show", m.PlanView, m.CheckPlan(plan=plan))
 
+    def plan_kept(self, digest: str) -> m.PlanView:
+        """A plan that this kit made, by its digest (`JobView.plans`)."""
+        return self._get(f"/plans/{quote(digest, safe='')}", m.PlanView)
+
     # Backups ----------------------------------------------------------------------------------
 
     def backup_make(self, request: m.BackupMake) -> m.BackupView:

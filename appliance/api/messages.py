@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from hw.messages import GateResult, RunInfo, Status
+from hw.plan import VoltageWindow
 
 VERSION = "v1"
 MAX_BODY = 256 * 1024 * 1024
@@ -500,6 +501,8 @@ class PlanView(_Body, frozen=True):
     risk_class: str
     risk_text: str
     risk_digest: str
+    window: VoltageWindow
+    """Limits of the supply that hold for this plan."""
     lines: list[str]
     payload_bytes: int
     file: bytes

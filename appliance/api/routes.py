@@ -118,6 +118,14 @@ ROUTES: tuple[Route, ...] = (
         lambda s, _p, b: s.plan_show(b.plan),
         "What a plan's file will do",
     ),
+    Route(
+        "GET",
+        "/plans/{digest}",
+        None,
+        m.PlanView,
+        lambda s, p, _b: s.plan_kept(p["digest"]),
+        "A plan that this kit made",
+    ),
     Route("GET", "/backups", None, m.Backups, lambda s, _p, _b: s.backup_list(), "All backups"),
     Route(
         "POST",

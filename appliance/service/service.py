@@ -283,6 +283,14 @@ class Service:
         self._open()
         return plan_view(document)
 
+    def plan_kept(self, digest: str) -> m.PlanView:
+        """A plan that this kit made.
+
+        Raises:
+            UsageError: it did not.
+        """
+        return plan_view(self._open().book.plan(digest).document)
+
     def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
         view = plan_view(plan.document)
         opened.book.keep_plan(job, kept(plan), view.lines)
