@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from appliance.client import Client, FieldKitError, messages
+from appliance.client import Client, FieldKitError, RunInfo, messages
 from ui.i18n import _
 from ui.models.base import ViewModel
 
@@ -54,13 +54,13 @@ class Seen(Struct, frozen=True, kw_only=True):
     was_writing: bool = False
 
     @property
-    def running(self) -> messages.RunInfo | None:
+    def running(self) -> RunInfo | None:
         """The write that is under way."""
         runs = self.status.runs if self.status is not None else []
         return next((run for run in runs if run.state == "running"), None)
 
     @property
-    def unfinished(self) -> tuple[messages.RunInfo, ...]:
+    def unfinished(self) -> tuple[RunInfo, ...]:
         """Writes that have stopped and must be recovered."""
         runs = self.status.runs if self.status is not None else []
         return tuple(run for run in runs if run.state != "running")
@@ -265,7 +265,9 @@ class Backend(ViewModel[Seen]):
                 lost(error)
 
         def run() -> None:
-            follower.run(lambda: self._hand_over(take), lambda e: self._hand_over(partial(broke, e)))
+            follower.run(
+                lambda: self._hand_over(take), lambda e: self._hand_over(partial(broke, e))
+            )
 
         thread = threading.Thread(
             target=partial(self._guard, run, follower.stopped), name="ui-events", daemon=True
@@ -294,9 +296,10 @@ class Backend(ViewModel[Seen]):
         try:
             loop()
         except BaseException as error:
-            # A client that is closed under a request may answer with anything.
-            if not self._closing.is_set() and not (ended is not None and ended.is_set()):
-                self._hand_over(partial(_raise, error))
+            if self._closing.is_set() or (ended is not None and ended.is_set()):
+                return  # A client that is closed under a request may answer with anything.
+            self._hand_over(partial(_raise, error))
+            raise
 
 
 @dataclass

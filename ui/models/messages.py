@@ -55,13 +55,13 @@ class MessagesModel(ViewModel[MessagesState]):
 
     def warn(self, what: str, next_step: str) -> None:
         """A warning: something that must be known before going on."""
-        self._put(_Message(MessagesState(kind="warning", what=what, next_step=next_step, yes=_("OK"))))
+        self._put(
+            _Message(MessagesState(kind="warning", what=what, next_step=next_step, yes=_("OK")))
+        )
 
     def error(self, error: FieldKitError) -> None:
         """An error, in its own sentences."""
-        state = MessagesState(
-            kind="error", what=error.what, next_step=error.next_step, yes=_("OK")
-        )
+        state = MessagesState(kind="error", what=error.what, next_step=error.next_step, yes=_("OK"))
         self._put(_Message(state))
 
     def confirm(self) -> None:

@@ -130,7 +130,7 @@ class NavigationModel(ViewModel[NavigationState]):
         self._move(set_aside=tuple(sorted(runs)))
 
     def note(self, **fields: Any) -> None:
-        """Keep more of the place: job, link, profile, plan (see `Place`)."""
+        """Keep more of the place: the job and the kind of its plan (see `Place`)."""
         self._move(**fields)
 
     def _move(self, **fields: Any) -> None:

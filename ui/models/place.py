@@ -1,4 +1,4 @@
-"""Where the technician is, kept in a small file so that a restart of the screen comes back there."""
+"""Where the technician is, in a small file: a restart of the screen comes back there."""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         screen: the screen that was opened.
         job: the job in hand, empty for none.
-        link, profile: the ECU that was chosen in it.
-        plan: digest of the plan in hand.
-        recovers, resumes: what kind of plan it is (see `DeskState`).
+        recovers, resumes: what kind of plan is in hand (see `DeskState`).
         set_aside: unfinished runs that the technician has seen and left for now.
         watched: this very program saw the write run, so that its end comes as no surprise.
     """
 
     screen: Screen = "home"
     job: str = ""
-    link: str = ""
-    profile: str = ""
-    plan: str = ""
     recovers: bool = False
     resumes: bool = False
     set_aside: tuple[str, ...] = ()

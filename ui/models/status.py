@@ -28,7 +28,9 @@ class StatusState(Struct, frozen=True, kw_only=True):
         link: what the kit is connected to.
         media_a, media_b: `present`, `missing`, `read_only`, `full`, or empty while not known.
         media_a_what, media_b_what: why it is not present, and what to do.
-        sync: `not_set_up`; clock: `synchronised` or `unsynchronised`; supply: `ok`, `low`, `unknown`.
+        sync: `not_set_up`.
+        clock: `synchronised` or `unsynchronised`.
+        supply: of the kit itself: `ok`, `low`, `unknown`.
         wall: the kit's wall clock, RFC 3339.
         simulated: what is not real, such as the car or the sensor.
         locked, technician, role: who has the kit.

@@ -14,6 +14,7 @@ from ui.models.shared import Asking, AskingState, Shared
 
 IDLE_LOCK_S = 600.0
 WARN_BEFORE_LOCK_S = 60
+LOCK_AGAIN_S = 5.0
 MAX_WAIT_S = 300
 FREE_TRIES = 3
 WRONG = ("passphrase", "too_many_tries")
@@ -151,7 +152,9 @@ class UnlockModel(Asking[UnlockState]):
             return
         left_s = self._touched_at + self._idle_lock_s - self._shared.backend.now()
         if left_s <= 0:
-            self.touched()  # One try to lock, not one with each beat.
+            self.touched()
+            # One try at once, not one with each beat; where it fails, the next one comes soon.
+            self._touched_at -= max(0.0, self._idle_lock_s - LOCK_AGAIN_S)
             self.lock()
         elif left_s <= WARN_BEFORE_LOCK_S:
             self._change(locks_in_s=math.ceil(left_s))
