@@ -121,7 +121,7 @@ class GatesModel(Asking[GatesState]):
         self._take(view.results, acknowledged=False)
 
     def _take(self, results: Sequence[GateResult], *, acknowledged: bool) -> None:
-        told = {result.gate: result for result in results}
+        told: dict[str, GateResult] = {result.gate: result for result in results}
         rows = tuple(
             _told(result)
             if (result := told.get(gate)) is not None and (acknowledged or gate != ACKNOWLEDGMENT)

@@ -16,7 +16,7 @@ PAGE = 20
 
 
 class JobRow(Struct, frozen=True, kw_only=True):
-    """A job in a list. `made` is RFC 3339; `unfinished`: a write of it runs or must be recovered."""
+    """A job in a list. `made` is RFC 3339; `unfinished`: its write runs or must be recovered."""
 
     job: str
     customer: str

@@ -144,14 +144,19 @@ class NavigationModel(ViewModel[NavigationState]):
         seen = self._backend.state
         if (running := seen.running) is not None:
             self._take_along(running.job)
+        screen = screen_for(seen, self._place)
+        if screen == "result" and self._place.screen != "result":
+            # The write is over: a screen that starts anew shows how it ended.
+            self._place = structs.replace(self._place, screen="result", resumes=False)
+            self._file.save(self._place)
         self._change(
-            screen=screen_for(seen, self._place),
+            screen=screen,
             can_go_back=back_from(seen, self._place) is not None,
             job=self._place.job,
         )
 
     def _take_along(self, job: str) -> None:
-        """A write runs: kept, so that a screen which starts anew later shows how it ended."""
+        """A write runs, whoever started it: this is where the technician is."""
         place = self._place
         resuming = place.screen == "acknowledge" and place.resumes and place.job == job
         screen: Screen = "acknowledge" if resuming else "write"

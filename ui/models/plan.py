@@ -1,4 +1,4 @@
-"""The plan: what will be done in plain words, how long it takes, what can go wrong and what then."""
+"""The plan: what will be done in plain words, how long it takes, and what can go wrong."""
 
 from __future__ import annotations
 
