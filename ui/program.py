@@ -106,6 +106,16 @@ def prepare_environment(folder: Path, *, kiosk: bool) -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
 
 
+def log_to_standard_error() -> None:
+    """Warnings and errors, in one line each, for the journal or the terminal."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # Kivy sets its own logger to tell everything; the handler has the last word.
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.WARNING)
+    # Kivy tries every input provider there is and reports those it cannot load; none is used.
+    logging.getLogger("kivy").addFilter(lambda record: "MTDev" not in record.getMessage())
+
+
 def configure(width: int, height: int, *, kiosk: bool, rotation: int) -> None:
     """Kivy's own settings. Before the window is imported."""
     from kivy.config import Config  # noqa: PLC0415 - reads the environment when imported
@@ -142,7 +152,7 @@ def configure(width: int, height: int, *, kiosk: bool, rotation: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the screen until it is closed; returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_standard_error()
     folder = state_folder()
     try:
         prepare_environment(folder, kiosk=options.kiosk)

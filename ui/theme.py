@@ -15,7 +15,6 @@ TOUCH = 96
 """A touch target in dp: 20 mm on the 7-inch panel, what a thick glove hits."""
 GAP = 12
 TEXT = 22
-STATUS_BAR = 56
 
 Colour = tuple[float, float, float, float]
 

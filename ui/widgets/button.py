@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from kivy.animation import Animation
 from kivy.input.motionevent import MotionEvent
-from kivy.properties import BooleanProperty, NumericProperty, OptionProperty, StringProperty
+from kivy.properties import (
+    BooleanProperty,
+    ColorProperty,
+    NumericProperty,
+    OptionProperty,
+    StringProperty,
+)
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.label import Label
 
@@ -18,56 +23,57 @@ class Action(ButtonBehavior, Label):  # type: ignore[misc]  # Kivy brings no typ
     mark = StringProperty()
     """A symbol before the words."""
     words = StringProperty()
+    fill = ColorProperty("#000000")
+    shade = ColorProperty("#FFFFFF")
+    edge = ColorProperty("#000000")
 
 
 class HoldAction(Action):
-    """A button for what cannot be taken back: it acts once it was held for `hold_s`.
+    """A button for what cannot be taken back. It must be held; the model counts, this only shows.
 
-    Letting go or slipping off empties the bar. Fires `on_held` once for each full hold.
+    Fires `on_hold` when a finger is put on it and `on_let_go` once when it is lifted or slips off.
     """
 
-    hold_s = NumericProperty(2.0)
-    """Seconds."""
     progress = NumericProperty(0.0)
     """How full the bar is, 0 to 1."""
     is_held = BooleanProperty(False)
     words_held = StringProperty()
     """What it says while it is held."""
 
-    __events__ = ("on_held",)
+    __events__ = ("on_hold", "on_let_go")
 
     def on_press(self) -> None:
-        """Start to fill; only ever while a finger is on the button."""
-        self._stop()
+        """A finger is on it."""
         self.is_held = True
-        filling = Animation(progress=1.0, duration=self.hold_s)
-        filling.bind(on_complete=self._full)
-        filling.start(self)
+        self.dispatch("on_hold")
 
     def on_touch_move(self, touch: MotionEvent) -> bool:
         """A finger that slipped off does not go on confirming."""
-        if touch.grab_current is self and self.is_held and not self.collide_point(*touch.pos):
-            self._stop()
+        if touch.grab_current is self and not self.collide_point(*touch.pos):
+            self._let_go()
         return bool(super().on_touch_move(touch))
 
     def on_touch_up(self, touch: MotionEvent) -> bool:
-        """Empty the bar; what was not held to its end has not happened."""
+        """The finger is lifted."""
         if touch.grab_current is self:
-            self._stop()
+            self._let_go()
         return bool(super().on_touch_up(touch))
 
-    def on_held(self) -> None:
+    def on_parent(self, _self: object, parent: object) -> None:
+        """A button that was taken away is not held any more."""
+        if parent is None:
+            self._let_go()
+
+    def on_hold(self) -> None:
         """For KV files."""
 
-    def _full(self, *_: object) -> None:
-        if self.is_held:
-            self._stop()
-            self.dispatch("on_held")
+    def on_let_go(self) -> None:
+        """For KV files."""
 
-    def _stop(self) -> None:
-        Animation.cancel_all(self, "progress")
-        self.is_held = False
-        self.progress = 0.0
+    def _let_go(self) -> None:
+        if self.is_held:
+            self.is_held = False
+            self.dispatch("on_let_go")
 
 
 kv.load(__file__)

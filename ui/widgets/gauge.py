@@ -12,7 +12,7 @@ from kivy.uix.widget import Widget
 from ui.widgets import kv, text
 
 
-class Scale(Widget):  # type: ignore[misc]  # Kivy brings no types
+class VoltScale(Widget):  # type: ignore[misc]  # Kivy brings no types
     """The drawn part: window, limits and pointer. A change moves instructions, it makes none."""
 
     volts = NumericProperty(None, allownone=True)
@@ -24,6 +24,9 @@ class Scale(Widget):  # type: ignore[misc]  # Kivy brings no types
     hold = NumericProperty(12.0)
     cut = NumericProperty(11.0)
     over = NumericProperty(15.0)
+    middle = NumericProperty(0.0)
+    place = NumericProperty(0.0)
+    """Changes with every move, so that what is drawn at a voltage follows."""
 
     def at(self, volts: float) -> float:
         """The x of a voltage, kept on the scale."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kivy.properties import OptionProperty, StringProperty
+from kivy.properties import ColorProperty, NumericProperty, OptionProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
@@ -13,10 +13,15 @@ KINDS = ("confirm", "warning", "error")
 WORDS = {"confirm": n_("Done"), "warning": n_("Attention"), "error": n_("Not possible")}
 
 
-class Shape(Widget):  # type: ignore[misc]  # Kivy brings no types
+class Emblem(Widget):  # type: ignore[misc]  # Kivy brings no types
     """A disc with a tick, a triangle with an exclamation mark, an octagon with a cross."""
 
     kind = OptionProperty("confirm", options=KINDS)
+    tint = ColorProperty("#000000")
+    sides = NumericProperty(64)
+    fill = ColorProperty(None, allownone=True)
+    glyph = ColorProperty(None, allownone=True)
+    """Instead of the kind's own colour on paper."""
 
 
 class Notice(BoxLayout):  # type: ignore[misc]  # as above

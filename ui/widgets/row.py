@@ -4,7 +4,7 @@ keyboard.
 
 from __future__ import annotations
 
-from kivy.properties import BooleanProperty, ObjectProperty, OptionProperty, StringProperty
+from kivy.properties import ColorProperty, ObjectProperty, OptionProperty, StringProperty
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
@@ -22,7 +22,7 @@ class Fact(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
     title = StringProperty()
     detail = StringProperty()
     word = StringProperty()
-    is_foreign = BooleanProperty(False)
+    tint = ColorProperty("#000000")
 
 
 class Row(ButtonBehavior, Fact):

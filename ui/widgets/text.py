@@ -1,6 +1,6 @@
 """Labels: text that wraps and is as tall as it needs, and lines of one height.
 
-`Text` wraps, `Line` stays on one line and must fit, `Datum` is a line of foreign data (a name, a
+`Text` wraps, `Caption` stays on one line and must fit, `Datum` is a line of foreign data (a name, a
 file) that may be shortened with an ellipsis.
 """
 
@@ -19,11 +19,11 @@ class Title(Text):
     """What this screen is for."""
 
 
-class Line(Label):  # type: ignore[misc]  # as above
+class Caption(Label):  # type: ignore[misc]  # as above
     """One line of a fixed height; its text must fit."""
 
 
-class Datum(Line):
+class Datum(Caption):
     """One line of foreign data; shortened where it does not fit."""
 
 
