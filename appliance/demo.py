@@ -28,6 +28,7 @@ from rich.text import Text
 from appliance import supervisor
 from appliance.age import new_identity
 from appliance.api import messages as m
+from appliance.carlinks import write_car_links
 from appliance.cli import output
 from appliance.cli.follow import Followed, follow
 from appliance.cli.setup import simulated_config
@@ -169,6 +170,7 @@ def _set_up(demo: Demo, stack: ExitStack) -> Client:
         "--folder", str(demo.run / "sim"), "--seed", str(demo.seed), "--pace"
     )
     demo.car = supervisor.car_of(programs.start(car))
+    write_car_links(demo.state, demo.car)
     for program in (supervisor.hw_program(demo.run), supervisor.appliance_program(demo.run)):
         programs.start(supervisor.in_environment(program, environment))
     client = stack.enter_context(Client(demo.run / "appliance.sock"))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from appliance import supervisor
+from appliance.carlinks import write_car_links
 from appliance.cli import ask
 from appliance.cli.options import Json, PassphraseFile
 from appliance.cli.output import console, facts, read_file, say, say_json
@@ -83,6 +84,7 @@ def simulated_config(state: Path, car: Path) -> dict[str, object]:
             "b": str(state / "medium-b"),
             "simulated": True,
         },
+        "sticks": {"roots": [str(state / "sticks")], "simulated": True},
     }
 
 
@@ -169,7 +171,9 @@ def up(
         if with_sim:
             car.mkdir(mode=0o700, exist_ok=True)
             announced = programs.start(supervisor.simulator("--folder", str(car), "--pace"))
-            _tell_links(supervisor.car_of(announced), as_json=as_json)
+            announced_car = supervisor.car_of(announced)
+            write_car_links(state_dir(), announced_car)
+            _tell_links(announced_car, as_json=as_json)
         programs.start(supervisor.hw_program(run))
         programs.start(supervisor.appliance_program(run))
         if as_json:
