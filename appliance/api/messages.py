@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from hw.messages import GateResult, RunInfo, Status
+# hw's own messages that stand inside replies are part of this module's: `messages.RunInfo`.
+from hw.messages import GateResult as GateResult  # noqa: PLC0414 - exported again
+from hw.messages import RunInfo as RunInfo  # noqa: PLC0414 - exported again
+from hw.messages import Status as Status  # noqa: PLC0414 - exported again
 from hw.plan import VoltageWindow
 
 VERSION = "v1"

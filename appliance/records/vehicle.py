@@ -77,3 +77,13 @@ def parse_vehicle(text: str) -> Vehicle:
     words = [word.strip(",;()") for word in text.split()]
     vin = next((word for word in words if len(word) == 17 and word.isalnum()), "")
     return vehicle(text, vin)
+
+
+def described(text: str, *words: str | int | None) -> str:
+    """A description from free text and the make, model and year that it does not say already."""
+    parts = [text.strip()]
+    for word in words:
+        shown = str(word or "").strip()
+        if shown and shown.casefold() not in " ".join(parts).casefold().split():
+            parts.append(shown)
+    return " ".join(part for part in parts if part)
