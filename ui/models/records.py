@@ -10,7 +10,7 @@ from ui.models.shared import Shared
 from ui.models.work import StickRow, stick_row
 
 LAST_EVENTS = 200
-BROKEN = "chain_broken"
+BROKEN = "record_damaged"
 """The appliance's code for a record that is not what the kit wrote."""
 
 
