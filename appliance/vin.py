@@ -118,12 +118,15 @@ def check_digit_fits(vin: str) -> bool:
 
 
 def _misread(vin: str) -> str:
-    """The one VIN with a fitting check digit that differs by one easily misread character."""
+    """The one VIN with a fitting check digit that differs by one easily misread character.
+
+    The last four characters are digits in every VIN (ISO 3779).
+    """
     fitting = []
     for at, letter in enumerate(vin):
         if letter not in _ALIKE:
             continue
         other = vin[:at] + _ALIKE[letter] + vin[at + 1 :]
-        if check_digit_fits(other):
+        if check_digit_fits(other) and other[-4:].isdigit():
             fitting.append(other)
     return fitting[0] if len(fitting) == 1 else ""
