@@ -11,67 +11,18 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from appliance.age import new_identity
 from appliance.api.messages import Problem
 from appliance.api.openapi import document
 from appliance.api.routes import ROUTES
-from appliance.cli.setup import simulated_config
 from appliance.client import ApiError, Client, NotRunning
-from appliance.identity import init_kit
-from appliance.supervisor import Supervisor, appliance_program, in_environment
-
-NAME, PASSPHRASE = "maria", "correct horse battery staple"
-
-
-@dataclass
-class Kit:
-    """An appliance without hw, and raw HTTP to it."""
-
-    folder: Path
-    http: httpx.Client
-    client: Client
-    programs: Supervisor
-
-    def unlocked(self) -> Kit:
-        self.client.unlock(NAME, PASSPHRASE)
-        return self
-
-    def client_again(self) -> Client:
-        """Another client; close it."""
-        return Client(self.folder / "run" / "appliance.sock")
-
-    def post(self, path: str, body: Any) -> httpx.Response:
-        return self.http.post(f"/v1{path}", json=body)
-
-
-@pytest.fixture
-def kit(short_tmp: Path) -> Iterator[Kit]:
-    state, run = short_tmp / "state", short_tmp / "run"
-    run.mkdir()
-    init_kit(
-        state,
-        technicians=[(NAME, "owner", PASSPHRASE)],
-        workshop_recipient=new_identity()[1],
-        recovery_recipient=new_identity()[1],
-        config=simulated_config(state, run / "sim"),
-    )
-    environment = {"FIELDKIT_STATE": str(state), "FIELDKIT_RUN": str(run)}
-    path = run / "appliance.sock"
-    transport = httpx.HTTPTransport(uds=str(path))
-    with (
-        Supervisor(run, lambda _: None) as programs,
-        httpx.Client(transport=transport, base_url="http://kit", timeout=20) as http,
-        Client(path) as client,
-    ):
-        programs.start(in_environment(appliance_program(run), environment))
-        yield Kit(short_tmp, http, client, programs)
+from appliance.supervisor import appliance_program, in_environment
+from tests.appliance.api.conftest import NAME, Kit
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
