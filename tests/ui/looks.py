@@ -119,7 +119,8 @@ def cut(label: Any) -> list[str]:
 
 def broken_word(label: Any) -> bool:
     """Whether its longest word is wider than a line, so that it was broken somewhere."""
-    words = label.text.split()
+    # A hash has no place where it could be broken.
+    words = [word for word in label.text.split() if len(word) < 40]
     room = label.text_size[0] - label.padding[0] - label.padding[2]
     return any(label._label.get_extents(word)[0] > room + SLACK for word in words)
 
@@ -136,7 +137,7 @@ def faint(labels: list[Any]) -> list[str]:
 
 
 def backdrop(one: Any) -> tuple[float, float, float, float]:
-    """The first colour that is laid under a widget: its own or that of what it lies on."""
+    """The colour that is laid under a widget: its own or that of what it lies on."""
     from kivy.graphics import Color, Ellipse, Rectangle, RoundedRectangle  # noqa: PLC0415 - as above
 
     while one is not None and one is not one.parent:
@@ -146,11 +147,14 @@ def backdrop(one: Any) -> tuple[float, float, float, float]:
             (one.canvas, (Ellipse,)),
         ):
             colour: Any = None
+            topmost: Any = None
             for instruction in canvas.children:
                 if isinstance(instruction, Color):
                     colour = tuple(instruction.rgba)
                 elif isinstance(instruction, shapes) and colour and instruction.size[1] > 20:
-                    return (colour[0], colour[1], colour[2], 1.0)
+                    topmost = (colour[0], colour[1], colour[2], 1.0)
+            if topmost is not None:
+                return topmost  # type: ignore[no-any-return]  # Kivy brings no types
         one = one.parent
     return 0.0, 0.0, 0.0, 1.0
 

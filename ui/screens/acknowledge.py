@@ -23,6 +23,12 @@ class AcknowledgePage(Page):
             return _("Read this before the recovery")
         return _("Read this before the write")
 
+    def hold_words(self, state: AcknowledgeState) -> str:
+        """What the button says."""
+        if state.holding:
+            return _("Keep holding…")
+        return _("Hold to resume") if state.resumes else _("Hold to write")
+
     def hint(self, wait_s: int) -> str:
         """A pause after wrong passphrases."""
         return _("Wait {seconds} s before the next try.").format(seconds=wait_s) if wait_s else ""

@@ -26,6 +26,7 @@ class Bar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
 
     def __init__(self, **options: object) -> None:
         self._choices: list[Widget] = []
+        self._rest = Widget(size_hint_x=2)
         super().__init__(**options)
 
     def add_widget(self, widget: Widget, *args: object, **options: object) -> None:
@@ -37,10 +38,14 @@ class Bar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
 
     def _arrange(self, *_args: object) -> None:
         wanted = [one for one in self._choices if one.applies]
-        if wanted != self.children[::-1]:
-            self.clear_widgets()
-            for one in wanted:
-                super().add_widget(one)
+        if wanted == [one for one in self.children[::-1] if one is not self._rest]:
+            return
+        self.clear_widgets()
+        for one in wanted:
+            super().add_widget(one)
+        if len(wanted) == 1 and wanted[0].rank == "secondary":
+            # A lone way back stays where it always is, and no larger.
+            super().add_widget(self._rest)
 
 
 kv.load(button.__file__)

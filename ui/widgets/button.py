@@ -37,8 +37,6 @@ class HoldAction(Action):
     progress = NumericProperty(0.0)
     """How full the bar is, 0 to 1."""
     is_held = BooleanProperty(False)
-    words_held = StringProperty()
-    """What it says while it is held."""
 
     __events__ = ("on_hold", "on_let_go")
 

@@ -13,6 +13,7 @@ from kivy.properties import ListProperty, NumericProperty
 from kivy.uix.widget import Widget
 
 from ui.theme import NOW
+from ui.widgets import kv, text
 
 COLUMNS = 240
 Sample = tuple[float, float | None]
@@ -49,21 +50,24 @@ class Chart(Widget):  # type: ignore[misc]  # Kivy brings no types
     """See the module."""
 
     samples = ListProperty()
-    low = NumericProperty(10.0)
-    high = NumericProperty(16.0)
+    low = NumericProperty(10.5)
+    high = NumericProperty(15.0)
+    trace_x = NumericProperty(0.0)
+    """Where the trace begins; left of it stand the limits' numbers."""
     hold = NumericProperty(12.0)
     cut = NumericProperty(11.0)
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        for name in ("samples", "pos", "size", "low", "high", "hold", "cut"):
+        for name in ("samples", "pos", "size", "trace_x", "low", "high", "hold", "cut"):
             self.fbind(name, self._draw)
 
     def _draw(self, *_args: object) -> None:
-        self.canvas.clear()
-        with self.canvas:
+        # Not its own canvas: the numbers are drawn in that.
+        self.canvas.before.clear()
+        with self.canvas.before:
             Color(rgba=NOW.line)
-            Line(rectangle=(*self.pos, *self.size), width=1)
+            Line(rectangle=(self.trace_x, self.y, self.right - self.trace_x, self.height), width=1)
             Color(rgba=NOW.warn)
             self._limit(self.hold, dash=8)
             Color(rgba=NOW.bad)
@@ -74,16 +78,24 @@ class Chart(Widget):  # type: ignore[misc]  # Kivy brings no types
 
     def _limit(self, volts: float, dash: int) -> None:
         y = self._y(volts)
-        Line(points=(self.x, y, self.right, y), width=1, dash_length=dash, dash_offset=dash)
+        Line(points=(self.trace_x, y, self.right, y), width=1, dash_length=dash, dash_offset=dash)
 
     def _trace(self, stretch: list[Band]) -> None:
         """One strip between lowest and highest, never thinner than two dots."""
         vertices: list[float] = []
         for part, low, high in stretch:
-            x = self.x + part * self.width
+            x = self.trace_x + part * (self.right - self.trace_x)
             vertices += (x, self._y(low) - 1, 0, 0, x, self._y(high) + 1, 0, 0)
         Mesh(vertices=vertices, indices=range(len(vertices) // 4), mode="triangle_strip")
 
-    def _y(self, volts: float) -> float:
+    def y_of(self, volts: float, bottom: float, height: float) -> float:
+        """The y of a voltage, kept inside the chart."""
         part = (volts - self.low) / (self.high - self.low)
-        return float(self.y + min(max(part, 0.0), 1.0) * self.height)
+        return float(bottom + min(max(part, 0.0), 1.0) * height)
+
+    def _y(self, volts: float) -> float:
+        return self.y_of(volts, self.y, self.height)
+
+
+kv.load(text.__file__)
+kv.load(__file__)

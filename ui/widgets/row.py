@@ -8,7 +8,7 @@ from kivy.properties import ColorProperty, ObjectProperty, OptionProperty, Strin
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
-from ui.widgets import kv, text
+from ui.widgets import kv, marks, text
 
 TONES = ("plain", "good", "warn", "bad")
 
@@ -30,6 +30,7 @@ class Row(ButtonBehavior, Fact):
 
     key = ObjectProperty()
     choose = ObjectProperty()
+    arrow = StringProperty(marks.FORWARD)
 
     def on_release(self) -> None:
         """Tell who made this row that it was chosen."""
@@ -39,6 +40,10 @@ class Row(ButtonBehavior, Fact):
 
 class Field(Row):
     """A row whose title is what is asked for and whose detail is the answer so far."""
+
+    def __init__(self, **options: object) -> None:
+        # Room for a VIN in half the screen's width.
+        super().__init__(arrow="", **options)
 
 
 kv.load(text.__file__)

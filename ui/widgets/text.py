@@ -1,6 +1,6 @@
 """Labels: text that wraps and is as tall as it needs, and lines of one height.
 
-`Text` wraps, `Caption` stays on one line and must fit, `Datum` is a line of foreign data (a name, a
+`Text` wraps (`Hint` takes no room while it is empty), `Caption` stays on one line and must fit, `Tag` is as wide as it is, `Datum` is a line of foreign data (a name, a
 file) that may be shortened with an ellipsis.
 """
 
@@ -21,6 +21,14 @@ class Title(Text):
 
 class Caption(Label):  # type: ignore[misc]  # as above
     """One line of a fixed height; its text must fit."""
+
+
+class Tag(Label):  # type: ignore[misc]  # as above
+    """One line, as wide as its text."""
+
+
+class Hint(Text):
+    """A paragraph with room below it, and none at all while it is empty."""
 
 
 class Datum(Caption):
