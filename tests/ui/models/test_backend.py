@@ -67,8 +67,8 @@ def test_a_defect_in_a_call_comes_out_on_the_screens_thread(
     monkeypatch.setattr(threading, "excepthook", lambda _args: None)
     pump = Pump()
     with Backend(appliance.client, pump.post, clock) as backend:
-        backend.call(lambda _client: [0][1], lambda _x: None, lambda _e: None)
-        with pytest.raises(IndexError):
+        backend.call(lambda _client: int("none"), lambda _x: None, lambda _e: None)
+        with pytest.raises(ValueError, match="none"):
             pump.until(lambda: False)
 
 
