@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.client import examine_vin
-from appliance.vin import check_digit, check_digit_fits, form_problems
+from appliance.vin import check_digit, form_problems
 
 AMERICAN = "1M8GDM9AXKP042788"  # the worked example of 49 CFR 565.15
 EUROPEAN = "WVWZZZ1KZ6W612305"
