@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, structs
 
-from ui.i18n import LANGUAGES
+from ui.backlight import Backlight
+from ui.i18n import LANGUAGES, _
+from ui.models.base import ViewModel
 from ui.theme import THEMES
 
 ROTATIONS = (0, 180)
@@ -55,3 +58,55 @@ def save(folder: Path, settings: Settings) -> None:
     new = folder / f".{FILE}.new"
     new.write_bytes(msgspec.json.encode(settings))
     os.replace(new, folder / FILE)
+
+
+class SettingsState(Struct, frozen=True, kw_only=True):
+    """The settings, whether the brightness can be set, and why something could not be kept."""
+
+    settings: Settings
+    has_brightness: bool = False
+    brightness: int = 0
+    what: str = ""
+
+
+class SettingsModel(ViewModel[SettingsState]):
+    """Changes and keeps the settings.
+
+    Args:
+        folder: the screen's own.
+        settings: those in use.
+        backlight: the panel.
+        changed: called with new settings; shows the screen anew.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        backlight: Backlight,
+        changed: Callable[[Settings], None],
+    ) -> None:
+        super().__init__(
+            SettingsState(settings=settings, has_brightness=backlight.present)
+        )
+        self._folder, self._backlight, self._changed = folder, backlight, changed
+
+    def set(self, name: str, value: str | int) -> None:
+        """Change one of `Settings`."""
+        settings = structs.replace(self.state.settings, **{name: value})
+        try:
+            save(self._folder, settings)
+            what = ""
+        except OSError as error:
+            what = _("It holds until the next start only: {reason}.").format(reason=error.strerror)
+        self._change(settings=settings, what=what)
+        self._changed(settings)
+
+    def set_brightness(self, percent: int) -> None:
+        """Change the panel's brightness; it is not kept."""
+        try:
+            self._backlight.set(percent)
+        except (OSError, ValueError):
+            self._change(what=_("The panel does not take it."))
+        else:
+            self._change(brightness=percent, what="")

@@ -45,6 +45,7 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
         self._area = Covered()
         self._dialog: Dialog | None = None
         self._editor: Editor | None = None
+        self._reminder: Dialog | None = None
         self.ended: list[Callable[[], None]] = []
         """Called when the shell is closed: ends of subscriptions."""
         self.add_widget(status)
@@ -73,6 +74,18 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
                 no=getattr(message, "no", ""),
             )
             self._dialog.bind(on_yes=lambda _it: confirm(), on_no=lambda _it: dismiss())
+        self._arrange()
+
+    def remind(self, locks_in_s: int | None) -> None:
+        """Say that the kit locks itself soon; any touch takes it back, which the model sees."""
+        if locks_in_s is None:
+            self._reminder = None
+        else:
+            self._reminder = self._reminder or Dialog(kind="warning", word=_("Still there?"))
+            self._reminder.what = _("The kit locks itself in {seconds} s.").format(
+                seconds=locks_in_s
+            )
+            self._reminder.next_step = _("Touch the screen to go on.")
         self._arrange()
 
     def edit(
@@ -104,7 +117,7 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
         if self.page is not None:
             self.page.close()
             self.page = None
-        self._dialog = self._editor = None
+        self._dialog = self._editor = self._reminder = None
         self._area.clear_widgets()
 
     def _word(self, kind: str) -> str:
@@ -112,6 +125,6 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
         return _("Please confirm") if kind == "confirm" else ""
 
     def _arrange(self) -> None:
-        top = self._dialog or self._editor or self.page
+        top = self._reminder or self._dialog or self._editor or self.page
         if top is not None:
             self._area.put(top)

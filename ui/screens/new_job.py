@@ -23,8 +23,15 @@ class NewJobPage(Page):
         self.edit(label, value, partial(self.model.enter, field), page, longest=longest)
 
     def vin_words(self, state: NewJobState) -> str:
-        """What is wrong with the VIN, or what its check digit says."""
-        return " ".join(state.vin_problems) or (state.vin_note if state.vin else "")
+        """What is wrong with the VIN; nothing while it is good."""
+        if self.vin_mark(state) not in {marks.FAILED, marks.WARNING}:
+            return ""
+        said = " ".join(state.vin_problems) or state.vin_note
+        return f"{self.vin_mark(state)}  {_('VIN')}: {said}"
+
+    def is_long(self, state: NewJobState) -> bool:
+        """Whether the form is taller than the screen, so that it scrolls."""
+        return bool(state.what or state.busy or self.vin_words(state))
 
     def vin_mark(self, state: NewJobState) -> str:
         """Whether the VIN has the form of one; empty while none is there."""

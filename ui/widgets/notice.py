@@ -7,7 +7,7 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from ui.i18n import _, n_
-from ui.widgets import button, kv, text
+from ui.widgets import bar, kv, text
 
 KINDS = ("confirm", "warning", "error")
 WORDS = {"confirm": n_("Done"), "warning": n_("Attention"), "error": n_("Not possible")}
@@ -59,5 +59,5 @@ class Dialog(BoxLayout):  # type: ignore[misc]  # as above
 
 
 kv.load(text.__file__)
-kv.load(button.__file__)
+kv.load(bar.__file__)
 kv.load(__file__)
