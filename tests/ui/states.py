@@ -10,11 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ui.models.acknowledge import AcknowledgeState
+from ui.models.backups import BackupRow, BackupsState, CopyRow
 from ui.models.gates import GateRow, GatesState
 from ui.models.home import HomeState
 from ui.models.job_list import JobRow
 from ui.models.new_job import NewJobState
 from ui.models.plan import PlanState, PlanStep, WhatIf
+from ui.models.records import EventRow, RecordsState
 from ui.models.recovery import RecoveryState, RunRow
 from ui.models.result import ResultState
 from ui.models.status import StatusState
@@ -23,6 +25,7 @@ from ui.models.vehicle import EcuRow, LinkRow, ValueRow, VehicleState
 from ui.models.window import Window
 from ui.models.work import Container, OptionRow, WorkState
 from ui.models.write import WriteState
+from ui.settings import Settings, SettingsState
 
 
 @dataclass
@@ -270,6 +273,16 @@ def view(name: str) -> Callable[[Any], None]:
     return lambda shell: setattr(shell.page, "view", name)
 
 
+BACKUPS = tuple(
+    BackupRow(
+        backup=f"b{number}", job="0197", ecu="sim.engine", profile="sim-flash",
+        made="2026-11-27T09:12:00+00:00", objects=("coding", "image"), refused=(), copies=copies,
+        simulated=False,
+    )
+    for number, copies in ((1, 2), (2, 1))
+)  # fmt: skip
+
+
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi", can_try=True),
          NO_VOLTAGE, lambda shell: shell.page.ask()),
@@ -326,6 +339,19 @@ STOPS = (
          outcome_word="Refused: nothing was sent", outcome_what="The voltage was 12.1 V.",
          outcome_next_step="Connect a supply and try again.")),
     Stop("recovery", "recovery", RecoveryState(runs=(RUN,))),
+    Stop("backups", "backups", BackupsState(backups=BACKUPS)),
+    Stop("backups-one", "backups", BackupsState(backups=BACKUPS, chosen=BACKUPS[0], whole=False,
+         copies=(CopyRow(folder="/media/a/b1", state="whole", found=()),
+                 CopyRow(folder="/media/b/b1", state="repaired", found=("image.bin differed",))))),
+    Stop("records", "records", RecordsState(found=JOBS, more=True)),
+    Stop("records-one", "records", RecordsState(job="0197", title="Jan de Villiers, Polo Vivo 1.4",
+         events=tuple(EventRow(seq=412 - at, kind=kind, wall="2026-11-27T09:12:00+00:00")
+                      for at, kind in enumerate(("outcome", "step_done", "gate"))),
+         length=412, head="9f86d081884c7d65", whole=True)),
+    Stop("menu", "menu", STATUS),
+    Stop("settings", "settings", SettingsState(settings=Settings(), has_brightness=True,
+         brightness=75), then=lambda shell: shell.page.choose("theme")),
+    Stop("about", "about", STATUS),
     Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
          next_step="Wait a moment. If it stays like this, switch the kit off and on again."),
          NO_VOLTAGE),

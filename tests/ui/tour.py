@@ -74,6 +74,7 @@ class Tour:
                 if only in stop.name:
                     for _shown in self._shown(stop):
                         pass
+            self._frames()
             gc.collect()
             counts.append(looks.widgets_alive())
         if counts[2] > counts[1]:
