@@ -6,6 +6,7 @@ not translated is left empty, which a test finds.
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 from collections.abc import Iterator
@@ -13,23 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages import Catalog
-from babel.messages.extract import extract_python
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from ui.i18n import DOMAIN, FOLDER, LANGUAGES
 
 UI = FOLDER.parent
-CALLS = {"_": None, "n_": None}
 IN_KV = re.compile(r"""\b_\(('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")
 
 
 def texts() -> Iterator[tuple[str, str, int]]:
     """Every text that is asked for: the text, its file and line."""
     for path in sorted(UI.rglob("*.py")):
-        with path.open("rb") as source:
-            for line, _call, found, _comments in extract_python(source, list(CALLS), [], {}):
-                yield str(found), path.relative_to(UI.parent).as_posix(), line
+        # Babel's own reader does not look into f-strings.
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id="_" | "n_"), args=[ast.Constant(value=str(text))]):
+                    yield text, path.relative_to(UI.parent).as_posix(), node.lineno
     for path in sorted(UI.rglob("*.kv")):
         for number, line_text in enumerate(path.read_text().splitlines(), 1):
             for match in IN_KV.finditer(line_text):
@@ -61,7 +62,7 @@ def update(language: str, more: dict[str, str] | None = None) -> None:
     """Take in what is asked for, keep what is translated, drop what nobody asks for."""
     old = {str(one.id): str(one.string or "") for one in catalogue(language) if one.id}
     old |= more or {}
-    new = Catalog(locale=language, project="fieldkit", charset="utf-8", header_comment="")
+    new = Catalog(locale=language, fuzzy=False, project="fieldkit", charset="utf-8", header_comment="")
     new.creation_date = new.revision_date = datetime(2026, 11, 27, tzinfo=UTC)
     for text in sorted({text for text, _file, _line in texts()}):
         new.add(text, text if language == "en" else old.get(text, ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kivy.effects.scroll import ScrollEffect
-from kivy.properties import ObjectProperty
+from kivy.properties import NumericProperty, ObjectProperty
 from kivy.uix.recycleview import RecycleView
 
 from ui.widgets import kv, row
@@ -18,6 +18,7 @@ class Listing(RecycleView):  # type: ignore[misc]  # Kivy brings no types
     rows = ObjectProperty(())
     """Mappings without `choose`."""
     choose = ObjectProperty()
+    columns = NumericProperty(1)
 
     __events__ = ("on_near_end",)
 
