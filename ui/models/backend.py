@@ -41,12 +41,14 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: the last answer, None before the first one and while the appliance is gone.
+        asked_at: when it was asked for, by the backend's clock.
         fresh: whether its figures may be shown: it is no older than `FRESH_S`.
         gone: the appliance does not answer; `what` and `next_step` say so.
         was_writing: when it was last heard of, a write was running.
     """
 
     status: messages.KitStatus | None = None
+    asked_at: float = 0.0
     fresh: bool = False
     gone: bool = False
     what: str = ""
@@ -202,6 +204,7 @@ class Backend(ViewModel[Seen]):
         self._heard_at = asked_at
         self._change(
             status=status,
+            asked_at=asked_at,
             fresh=self.now() - asked_at <= FRESH_S,
             gone=False,
             what="",

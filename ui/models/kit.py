@@ -145,5 +145,4 @@ class Kit:
             self.navigation.note(job=state.job)
 
     def _write_ended(self, job: str) -> None:
-        self.navigation.note(job=job, recovers=False, resumes=False)
-        self.navigation.go("result")
+        self.navigation.go("result", job=job, recovers=False, resumes=False)

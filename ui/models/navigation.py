@@ -103,9 +103,14 @@ class NavigationModel(ViewModel[NavigationState]):
         """Where the technician is, whatever stands over it just now."""
         return self._place
 
-    def go(self, screen: Screen) -> None:
-        """Open a screen. What the kit demands stands before it all the same."""
-        self._move(screen=screen)
+    def go(self, screen: Screen, **fields: Any) -> None:
+        """Open a screen. What the kit demands stands before it all the same.
+
+        Args:
+            screen: which one.
+            fields: what else of the place changes in the same moment (see `Place`).
+        """
+        self._move(screen=screen, **fields)
 
     def back(self) -> None:
         """Go back, where there is a way."""
@@ -143,7 +148,7 @@ class NavigationModel(ViewModel[NavigationState]):
     def _look(self) -> None:
         seen = self._backend.state
         if (running := seen.running) is not None:
-            self._take_along(running.job)
+            self._take_along(seen, running.job)
         screen = screen_for(seen, self._place)
         if screen == "result" and self._place.screen != "result":
             # The write is over: a screen that starts anew shows how it ended.
@@ -155,12 +160,18 @@ class NavigationModel(ViewModel[NavigationState]):
             job=self._place.job,
         )
 
-    def _take_along(self, job: str) -> None:
-        """A write runs, whoever started it: this is where the technician is."""
+    def _take_along(self, seen: Seen, job: str) -> None:
+        """A write runs, whoever started it: this is where the technician is.
+
+        An acknowledgment that is no longer wanted is left for good: at the next cut it must be
+        asked for anew.
+        """
         place = self._place
-        resuming = place.screen == "acknowledge" and place.resumes and place.job == job
+        resuming = screen_for(seen, place) == "acknowledge"
         screen: Screen = "acknowledge" if resuming else "write"
-        moved = structs.replace(place, screen=screen, job=job, watched=True)
+        moved = structs.replace(
+            place, screen=screen, job=job, recovers=False, resumes=resuming, watched=True
+        )
         if moved != place:
             self._place = moved
             self._file.save(moved)

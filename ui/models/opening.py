@@ -88,8 +88,8 @@ class Opening:
 
         def found(it: Found) -> None:
             self._lay(it, resumes=False)
-            self._navigation.note(job=it.view.job, recovers=it.recovers, resumes=False)
-            self._navigation.go(screen_of(it.view))
+            screen = screen_of(it.view)
+            self._navigation.go(screen, job=it.view.job, recovers=it.recovers, resumes=False)
 
         self._backend.call(lambda c: read_job(c, job), found, self._notices.error, "opening")
 

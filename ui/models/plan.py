@@ -97,9 +97,7 @@ class PlanModel(Asking[PlanState]):
         """Compile a plan and open this screen."""
         self._shared.desk.put_plan_away()
         self._show()
-        # Said before there is a plan: a recovery belongs before the unfinished write it is for.
-        self._shared.navigation.note(recovers=recovers, resumes=False)
-        self._shared.navigation.go("plan")
+        self._shared.navigation.go("plan", recovers=recovers, resumes=False)
         self._ask(action, lambda plan: self._compiled(plan, recovers=recovers))
 
     def go_on(self) -> None:

@@ -79,14 +79,19 @@ class WriteModel(Asking[WriteState]):
         super().__init__(WriteState(), shared)
         self._ended = ended
         self._began_at: float | None = None
+        self._acted_at = 0.0
         shared.backend.subscribe(self._look)
 
     def started(self, started: messages.Started) -> None:
         """A write was started, or goes on after a cut."""
         if started.run != self.state.run:
             self._begin(started.job, started.run, started.after)
-        self._shared.navigation.note(job=started.job, recovers=False, resumes=False)
-        self._shared.navigation.go("write")
+        # What was heard before this is over: a cut that has just been resumed is none any more.
+        self._acted_at = self._shared.backend.now()
+        self._look(self._shared.backend.state)
+        # The write's screen comes with the status that shows it running: until then nobody knows
+        # whether it still runs.
+        self._shared.navigation.note(resumes=False)
 
     def resume(self) -> None:
         """After a cut: on to a new acknowledgment of the same plan."""
@@ -112,8 +117,7 @@ class WriteModel(Asking[WriteState]):
 
     def _acknowledge_again(self, plan: messages.PlanView) -> None:
         self._shared.desk.take_plan(plan, resumes=True)
-        self._shared.navigation.note(recovers=False, resumes=True)
-        self._shared.navigation.go("acknowledge")
+        self._shared.navigation.go("acknowledge", job=plan.job, recovers=False, resumes=True)
 
     # What the status tells --------------------------------------------------------------------
 
@@ -131,15 +135,16 @@ class WriteModel(Asking[WriteState]):
         hw = status.hw if status is not None and seen.fresh else None
         # Voltage and gate come from here alone: events may be older than they look, when a stream
         # that broke is read again.
-        gate = hw.gate if hw is not None and mine else ""
+        told = hw is not None and mine and seen.asked_at >= self._acted_at
+        gate = hw.gate if hw is not None and told else ""
         over = bool(self.state.outcome)
         self._change(
             running=mine,
             gate=gate,
             gate_word=words.gate_state(gate),
             takeover="" if over else _TAKEOVER.get(gate, ""),
-            reason=hw.gate_reason if hw is not None else "",
-            gate_next_step=hw.gate_next_step if hw is not None else "",
+            reason=hw.gate_reason if hw is not None and told else "",
+            gate_next_step=hw.gate_next_step if hw is not None and told else "",
             volts=hw.volts if hw is not None else None,
             volts_reason=hw.voltage_reason if hw is not None else _("The kit does not answer."),
             can_resume=gate == "CUT" and not over,

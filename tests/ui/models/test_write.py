@@ -200,3 +200,26 @@ def test_a_record_that_is_behind_is_looked_at_again(writing: Bench) -> None:
     writing.appliance.set(jobs=[job_view("j1", state="verified")])
     writing.passes(1.2)
     writing.until(lambda: writing.kit.result.state.outcome == "verified")
+
+
+def test_a_cut_that_was_resumed_is_no_cut_until_the_kit_says_so_again(writing: Bench) -> None:
+    write = writing.kit.write
+    writing.appliance.set(gate="CUT")
+    writing.until(lambda: write.state.can_resume)
+    write.resume()
+    writing.on("acknowledge")
+    writing.until(lambda: writing.kit.acknowledge.state.resumes)
+    seen: list[tuple[str, str]] = []
+    writing.kit.navigation.subscribe(
+        lambda state: seen.append((state.screen, write.state.takeover))
+    )
+    writing.kit.acknowledge.enter(PASSPHRASE)
+    writing.kit.acknowledge.press()
+    writing.passes(3.1)
+    writing.on("write")
+    assert seen[-1] == ("write", "")
+    writing.until(lambda: write.state.gate == "OPEN")
+    # The next cut is a new one: it asks for nothing by itself.
+    writing.appliance.set(gate="CUT")
+    writing.until(lambda: write.state.can_resume)
+    assert screen(writing) == "write"
