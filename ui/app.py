@@ -84,8 +84,9 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
             "help": self.help,
         }
 
-    def load_kv(self, *_arguments: object) -> bool:
+    def load_kv(self, filename: str | None = None) -> bool:
         """No KV file of the app's own: each module loads its one."""
+        del filename
         return False
 
     def build(self) -> BoxLayout:

@@ -86,9 +86,7 @@ class SettingsModel(ViewModel[SettingsState]):
         backlight: Backlight,
         changed: Callable[[Settings], None],
     ) -> None:
-        super().__init__(
-            SettingsState(settings=settings, has_brightness=backlight.present)
-        )
+        super().__init__(SettingsState(settings=settings, has_brightness=backlight.present))
         self._folder, self._backlight, self._changed = folder, backlight, changed
 
     def set(self, name: str, value: str | int) -> None:

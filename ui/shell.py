@@ -60,7 +60,9 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
             old.close()
         self._arrange()
 
-    def say(self, message: object, confirm: Callable[[], None], dismiss: Callable[[], None]) -> None:
+    def say(
+        self, message: object, confirm: Callable[[], None], dismiss: Callable[[], None]
+    ) -> None:
         """Show a message of `MessagesModel`, or take it away where its kind is empty."""
         kind = KINDS.get(getattr(message, "kind", ""))
         self._dialog = None

@@ -1,7 +1,7 @@
 """`Way`: which screen is shown, those that are the screen's own (menu, settings, help) included.
 
-The kit's navigation comes first. The screen's own ones stand over the home screen only, and whatever
-the kit demands takes them away.
+The kit's navigation comes first. The screen's own ones stand over the home screen only, and
+whatever the kit demands takes them away.
 """
 
 from __future__ import annotations

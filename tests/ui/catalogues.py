@@ -1,7 +1,7 @@
 """The catalogues: what texts there are, and their compiled form.
 
-`python -m tests.ui.catalogues` takes new texts into every catalogue and compiles them; a text that is
-not translated is left empty, which a test finds.
+`python -m tests.ui.catalogues` takes new texts into every catalogue and compiles them; a text that
+is not translated is left empty, which a test finds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def texts() -> Iterator[tuple[str, str, int]]:
     for path in sorted(UI.rglob("*.kv")):
         for number, line_text in enumerate(path.read_text().splitlines(), 1):
             for match in IN_KV.finditer(line_text):
-                text = match[1][1:-1].replace("\\'", "'").replace('\\"', '"').replace("\\n", "\n")
+                text = ast.literal_eval(match[1])
                 yield text, path.relative_to(UI.parent).as_posix(), number
 
 
@@ -62,7 +62,9 @@ def update(language: str, more: dict[str, str] | None = None) -> None:
     """Take in what is asked for, keep what is translated, drop what nobody asks for."""
     old = {str(one.id): str(one.string or "") for one in catalogue(language) if one.id}
     old |= more or {}
-    new = Catalog(locale=language, fuzzy=False, project="fieldkit", charset="utf-8", header_comment="")
+    new = Catalog(
+        locale=language, fuzzy=False, project="fieldkit", charset="utf-8", header_comment=""
+    )
     new.creation_date = new.revision_date = datetime(2026, 11, 27, tzinfo=UTC)
     for text in sorted({text for text, _file, _line in texts()}):
         new.add(text, text if language == "en" else old.get(text, ""))

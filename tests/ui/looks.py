@@ -1,4 +1,4 @@
-"""What can be measured of a screen: targets, overlaps, cut text, contrast, and widgets left over."""
+"""What can be measured of a screen: targets, overlaps, cut text, contrast, widgets left over."""
 
 from __future__ import annotations
 

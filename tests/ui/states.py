@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace as dataclass_replace
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ui.models import words
 from ui.models.acknowledge import AcknowledgeState
 from ui.models.backups import BackupRow, BackupsState, CopyRow
 from ui.models.gates import GateRow, GatesState
@@ -26,6 +28,8 @@ from ui.models.window import Window
 from ui.models.work import Container, OptionRow, WorkState
 from ui.models.write import WriteState
 from ui.settings import Settings, SettingsState
+
+S = TypeVar("S", bound=Struct)
 
 
 @dataclass
@@ -71,7 +75,11 @@ NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
 
 TECHNICIANS = tuple(
     TechnicianRow(name=name, role=role)
-    for name, role in (("Thandi", "master"), ("Jan de Villiers", "technician"), ("Uwe", "technician"))
+    for name, role in (
+        ("Thandi", "master"),
+        ("Jan de Villiers", "technician"),
+        ("Uwe", "technician"),
+    )
 )
 
 
@@ -257,7 +265,7 @@ CUT = replace(
 )  # fmt: skip
 RESULT = ResultState(
     job="0197c0de", customer="Jan de Villiers", vehicle="Polo Vivo 1.4", outcome="verified",
-    outcome_word="Verified", outcome_what="The ECU checked the software and it reads back the same.",
+    outcome_word="Verified", outcome_what="The ECU checked it and it reads back the same.",
     outcome_next_step="Clear the trouble codes and start the engine.", action="home", events=412,
     head="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 )  # fmt: skip
@@ -284,7 +292,8 @@ BACKUPS = tuple(
 
 
 STOPS = (
-    Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi", can_try=True),
+    Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
+         can_try=True),
          NO_VOLTAGE, lambda shell: shell.page.ask()),
     Stop(
         "unlock-wrong",
@@ -358,3 +367,31 @@ STOPS = (
     Stop("gone-writing", "gone", StatusState(gone=True, write_goes_on=True,
          what="The appliance does not answer.", next_step="Wait a moment."), NO_VOLTAGE),
 )  # fmt: skip
+
+
+def stops() -> Iterator[Stop]:
+    """All stops, with the words that models choose in the language in use."""
+    for stop in STOPS:
+        yield dataclass_replace(
+            stop, state=in_language(stop.state), status=in_language(stop.status)
+        )
+
+
+def in_language(state: S) -> S:
+    """A state as its model would give it now."""
+    changes: dict[str, Any] = {}
+    if getattr(state, "gate", ""):
+        changes["gate_word"] = words.gate_state(state.gate)  # type: ignore[attr-defined]
+    if getattr(state, "outcome", "") and hasattr(state, "outcome_word"):
+        changes["outcome_word"] = words.outcome(state.outcome)  # type: ignore[attr-defined]
+    if isinstance(state, GatesState):
+        changes["rows"] = tuple(
+            replace(row, title=words.gate_title(row.gate)) for row in state.rows
+        )
+    for name in ("unfinished", "today", "drafts", "found"):
+        rows = getattr(state, name, ())
+        if rows and isinstance(rows[0], JobRow):
+            changes[name] = tuple(
+                replace(row, state_word=words.job_state(row.state)) for row in rows
+            )
+    return replace(state, **changes)

@@ -1,7 +1,7 @@
 """A tour of every screen in one window: screenshots, and what can be measured in the widget tree.
 
-Run as a process of its own: `python -m tests.ui.tour --size 800x480 --out build/tour`. Prints what is
-wrong as JSON, one list for the whole tour.
+Run as a process of its own: `python -m tests.ui.tour --size 800x480 --out build/tour`. Prints what
+is wrong as JSON, one list for the whole tour.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.ui import looks
-from ui.models.navigation import NavigationState
-from tests.ui.states import STOPS, FakeModel, Stop
+from tests.ui.states import FakeModel, Stop, stops
 from ui import i18n, program, theme
+from ui.models.navigation import NavigationState
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ class Tour:
         """Every stop, in one theme and language."""
         theme.NOW.use(theme_name)
         i18n.use(language)
-        for stop in STOPS:
+        for stop in stops():
             if only in stop.name:
                 for name, root in self._shown(stop):
                     where = f"{name} {self._size[0]}x{self._size[1]} {theme_name} {language}"
@@ -70,7 +70,7 @@ class Tour:
         """No widget is left over when the tour is made a second time."""
         counts = []
         for _round in range(3):
-            for stop in STOPS:
+            for stop in stops():
                 if only in stop.name:
                     for _shown in self._shown(stop):
                         pass
@@ -110,12 +110,12 @@ class Tour:
         EventLoop.idle()
 
     def _screenshot(self, name: str) -> None:
-        from PIL import Image  # noqa: PLC0415 - as above
         from kivy.graphics.opengl import (  # noqa: PLC0415 - as above
             GL_RGB,
             GL_UNSIGNED_BYTE,
             glReadPixels,
         )
+        from PIL import Image  # noqa: PLC0415 - as above
 
         self._window.dispatch("on_draw")
         pixels = glReadPixels(0, 0, *self._size, GL_RGB, GL_UNSIGNED_BYTE)

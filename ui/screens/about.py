@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ui.i18n import _
 from ui.models.status import StatusState
 from ui.screens.page import Page
-from ui.widgets import kv, values
+from ui.widgets import kv, marks, values
 
 
 def kit_version() -> str:
@@ -15,7 +15,7 @@ def kit_version() -> str:
     try:
         return version("fieldkit")
     except PackageNotFoundError:
-        return "–"
+        return marks.NONE
 
 
 class AboutPage(Page):
@@ -27,7 +27,10 @@ class AboutPage(Page):
             (_("Version"), kit_version()),
             (_("Licence"), "GPL-3.0-or-later"),
             (_("Fonts"), "DejaVu Sans 2.37"),
-            (_("Technician"), " · ".join(filter(None, (state.technician, state.role))) or "–"),
+            (
+                _("Technician"),
+                " · ".join(filter(None, (state.technician, state.role))) or marks.NONE,
+            ),
             (_("Simulated"), ", ".join(state.simulated) or _("nothing")),
         ]
 

@@ -11,7 +11,6 @@ from kivy.uix.scrollview import ScrollView
 
 from ui.widgets import bar, button, kv, notice, row, text
 
-
 Edit = Callable[..., None]
 """`Shell.edit`: opens the keyboard for one line."""
 Rows = list[dict[str, object]]
@@ -69,5 +68,5 @@ class Reading(ScrollView):  # type: ignore[misc]  # as above
 
 
 for part in (text, button, row, notice, bar):
-    kv.load(part.__file__)
+    kv.load(str(part.__file__))
 kv.load(__file__)

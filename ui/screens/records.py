@@ -55,7 +55,7 @@ class RecordsPage(Page):
         """The chain and its last events."""
         whole = {True: f"{marks.DONE} {_('whole')}", False: f"{marks.FAILED} {_('broken')}"}
         chain = [
-            (_("Chain"), whole[state.whole] if state.whole is not None else "–"),
+            (_("Chain"), whole[state.whole] if state.whole is not None else marks.NONE),
             (_("Events"), str(state.length)),
             (_("Last hash"), state.head),
         ]

@@ -38,7 +38,10 @@ class ResultPage(Page):
             (_("Job"), state.job),
             (_("Events"), str(state.events)),
             (_("Last hash"), state.head),
-            (_("Chain"), whole[state.record_whole] if state.record_whole is not None else "–"),
+            (
+                _("Chain"),
+                whole[state.record_whole] if state.record_whole is not None else marks.NONE,
+            ),
         ]
 
     def sticks(self, state: ResultState) -> Rows:
@@ -59,7 +62,9 @@ class ResultPage(Page):
             return ""
         if state.exported:
             return f"{marks.DONE} {state.exported}"
-        return "" if self.sticks(state) else _("No stick is plugged in. Plug one in and look again.")
+        return (
+            "" if self.sticks(state) else _("No stick is plugged in. Plug one in and look again.")
+        )
 
     def look_for_sticks(self) -> None:
         """Show the sticks."""

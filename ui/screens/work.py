@@ -22,7 +22,7 @@ RESTORES = (
 def shown_value(option: OptionRow, value: str) -> str:
     """A value of a field as the profile calls it, with its unit."""
     labels = dict(zip(option.values, option.labels, strict=True))
-    return " ".join(filter(None, (labels.get(value, value), option.unit))) if value else "–"
+    return " ".join(filter(None, (labels.get(value, value), option.unit))) if value else marks.NONE
 
 
 class WorkPage(Page):
@@ -63,7 +63,9 @@ class WorkPage(Page):
             ),
         )
         return [
-            {"key": key, "title": title, "detail": detail} for key, title, detail, can in kinds if can
+            {"key": key, "title": title, "detail": detail}
+            for key, title, detail, can in kinds
+            if can
         ]
 
     def hint(self, state: WorkState) -> str:

@@ -9,7 +9,7 @@ from kivy.uix.widget import Widget
 from ui.i18n import _
 from ui.models.write import WriteState
 from ui.screens.page import Page
-from ui.widgets import chart, kv, notice, statusbar
+from ui.widgets import chart, kv, marks, notice, statusbar
 from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
 CHART = chart.Chart
@@ -50,7 +50,7 @@ class WritePage(Page):
 
     def percent(self, state: WriteState) -> str:
         """The confirmed part of all bytes."""
-        return f"{int(state.part * 100)} %" if state.total_bytes else "–"
+        return f"{int(state.part * 100)} %" if state.total_bytes else marks.NONE
 
     def step(self, state: WriteState) -> str:
         """Which step of the plan."""

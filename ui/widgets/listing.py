@@ -10,7 +10,7 @@ from ui.widgets import kv, row
 
 
 class Listing(RecycleView):  # type: ignore[misc]  # Kivy brings no types
-    """Rows from `data`, each a mapping of `Row`'s properties; the chosen one's key goes to `choose`.
+    """Rows from `data`, mappings of `Row`'s properties; the chosen one's key goes to `choose`.
 
     Fires `on_near_end` when the last rows come into view, so that more can be fetched.
     """

@@ -26,5 +26,6 @@ POWER = "⚡"
 BOX = "□"
 BOX_DONE = "☑"
 LOCK = "⚿"
+NONE = "–"  # noqa: RUF001 - a dash on purpose: nothing is known
 
 ALL = "".join(value for name, value in sorted(globals().items()) if name.isupper())

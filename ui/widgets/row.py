@@ -25,7 +25,7 @@ class Fact(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
     tint = ColorProperty("#000000")
 
 
-class Row(ButtonBehavior, Fact):
+class Row(ButtonBehavior, Fact):  # type: ignore[misc]  # as above
     """A row that can be chosen: it has a border and an arrow, and calls `choose(key)`."""
 
     key = ObjectProperty()

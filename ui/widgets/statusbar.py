@@ -57,7 +57,7 @@ class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
     def link(self, uri: str) -> str:
         """What kind of link is open."""
         scheme = uri.partition(":")[0]
-        return f"{marks.LINKED} {LINKS.get(scheme, scheme) or '–'}"
+        return f"{marks.LINKED} {LINKS.get(scheme, scheme) or marks.NONE}"
 
     def medium(self, name: str, state: str) -> str:
         """A backup medium: its letter and how it is."""
@@ -65,7 +65,9 @@ class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
 
     def sync(self, state: str) -> str:
         """The way to the workshop; a dash where none is set up."""
-        return f"{marks.SYNC} –" if state in {"not_set_up", ""} else f"{marks.SYNC} {state}"
+        return (
+            f"{marks.SYNC} {marks.NONE}" if state in {"not_set_up", ""} else f"{marks.SYNC} {state}"
+        )
 
     def supply(self, state: str) -> str:
         """The kit's own supply."""

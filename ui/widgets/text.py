@@ -1,7 +1,8 @@
 """Labels: text that wraps and is as tall as it needs, and lines of one height.
 
-`Text` wraps (`Hint` takes no room while it is empty), `Caption` stays on one line and must fit, `Tag` is as wide as it is, `Datum` is a line of foreign data (a name, a
-file) that may be shortened with an ellipsis.
+`Text` wraps (`Hint` takes no room while it is empty), `Caption` stays on one line and must fit,
+`Tag` is as wide as its text, `Datum` is a line of foreign data (a name, a file) that may be
+shortened with an ellipsis.
 """
 
 from __future__ import annotations
