@@ -377,6 +377,14 @@ def stops() -> Iterator[Stop]:
         )
 
 
+def blank(state: Struct) -> Struct:
+    """The state that its model begins with; the same one where nothing is left out at first."""
+    try:
+        return type(state)()
+    except TypeError:
+        return state
+
+
 def in_language(state: S) -> S:
     """A state as its model would give it now."""
     changes: dict[str, Any] = {}

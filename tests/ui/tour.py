@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.ui import looks
-from tests.ui.states import FakeModel, Stop, stops
+from tests.ui.states import FakeModel, Stop, blank, stops
 from ui import i18n, program, theme
 from ui.models.navigation import NavigationState
+from ui.models.status import StatusState
 
 
 def main() -> int:
@@ -83,11 +84,15 @@ class Tour:
     def _shown(self, stop: Stop) -> Iterator[tuple[str, object]]:
         from kivy.clock import Clock  # noqa: PLC0415 - as above
 
-        status, model = FakeModel(stop.status), FakeModel(stop.state)
+        status, model = FakeModel(StatusState()), FakeModel(blank(stop.state))
         nav = FakeModel(NavigationState(can_go_back=True))
         shell = self._app.make_shell(status)
         shell.show(lambda edit: self._app.page_class(stop.screen)(model, nav, edit))
         self._window.add_widget(shell)
+        # Shown first without anything, as in life: what the screen shows must follow its state.
+        self._frames()
+        status.change(stop.status)
+        model.change(stop.state)
         try:
             self._frames()
             yield stop.name, shell

@@ -20,7 +20,8 @@ Rows = list[dict[str, object]]
 class Page(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
     """One screen below the status bar. KV files read `root.state` and call `root.model`."""
 
-    state = ObjectProperty()
+    state = ObjectProperty(rebind=True)
+    """Replaced as a whole; `rebind`, so that KV files see what lies in the new one."""
     model = ObjectProperty()
     edit = ObjectProperty()
     """`edit(label, value, done, page=..., secret=...)` opens the keyboard for one line."""

@@ -48,7 +48,7 @@ def time_of_day(wall: str, quality: str) -> str:
 class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
     """Bound to `StatusModel`."""
 
-    state = ObjectProperty()
+    state = ObjectProperty(rebind=True)
 
     def gate(self, gate: str, word: str) -> str:
         """The gate's state as symbol and word."""
