@@ -215,14 +215,19 @@ def sim(context: typer.Context) -> None:
 
 def demo(
     headless: Annotated[
-        bool, typer.Option("--headless", help="Plain lines, no live display.")
+        bool, typer.Option("--headless", help="On the console: the whole job by itself.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated car.")] = 1,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the demo's folder to be looked at.")
     ] = False,
 ) -> int:
-    """The main job, end to end, on a simulated car."""
-    from appliance.demo import run_demo  # noqa: PLC0415 - only this command needs it
+    """The main job on a simulated car: at the screen, or by itself on the console."""
+    from appliance.demo import run_demo, show_demo  # noqa: PLC0415 - only this command needs it
 
-    return run_demo(headless=headless, seed=seed, keep=keep)
+    if headless:
+        return run_demo(seed=seed, keep=keep)
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
+        say("There is no screen here, so the demo runs on the console (fieldkit demo --headless).")
+        return run_demo(seed=seed, keep=keep)
+    return show_demo(seed=seed, keep=keep)
