@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 import httpx
 import msgspec
@@ -84,6 +86,7 @@ class Client:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or run_dir() / "appliance.sock"
+        self._lines: WeakSet[socket.socket] = WeakSet()
         self._http = httpx.Client(
             # Plain HTTP on a Unix socket: the network's certificates, which take longer to load
             # than most requests, have no say here.
@@ -105,8 +108,19 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back. Also from another thread: a request under way ends at once."""
+        # Closing a socket does not wake who waits for it; hanging up does.
+        for line in tuple(self._lines):
+            with suppress(OSError):  # The appliance may have hung up already.
+                line.shutdown(socket.SHUT_RDWR)
         self._http.close()
+
+    def _trace(self, name: str, info: dict[str, Any]) -> None:
+        """Keep the sockets of this client, as httpcore tells of them (its extension `trace`)."""
+        if name == "connection.connect_unix_socket.complete":
+            line = info["return_value"].get_extra_info("socket")
+            if isinstance(line, socket.socket):
+                self._lines.add(line)
 
     # The kit ----------------------------------------------------------------------------------
 
@@ -311,7 +325,11 @@ class Client:
         self._knock()
         try:
             with self._http.stream(
-                "GET", _job(job, "events"), params=query, timeout=timeout
+                "GET",
+                _job(job, "events"),
+                params=query,
+                timeout=timeout,
+                extensions={"trace": self._trace},
             ) as answer:
                 if answer.status_code != httpx.codes.OK:
                     answer.read()
@@ -356,7 +374,13 @@ class Client:
         content = msgspec.json.encode(body) if body is not None else None
         self._knock()
         try:
-            answer = self._http.request(method, path, content=content, timeout=timeout_s)
+            answer = self._http.request(
+                method,
+                path,
+                content=content,
+                timeout=timeout_s,
+                extensions={"trace": self._trace},
+            )
         except httpx.TimeoutException as error:
             raise UnavailableError(
                 f"The appliance did not answer within {timeout_s:g} s.",

@@ -124,13 +124,16 @@ class PlanRestore(_Body, frozen=True):
 
 
 class BackupMake(_Body, frozen=True):
-    """Back up coding and memory. `known_good` stands in where the ECU refuses memory readout."""
+    """Back up coding and memory. Where the ECU refuses memory readout a known-good file stands in:
+    either `known_good` with its name, or its `known_good_path` on a stick.
+    """
 
     link: Text
     profile: Text
     job: Text
     known_good: bytes | None = None
     known_good_name: str = ""
+    known_good_path: str = ""
 
 
 class JobNew(_Body, frozen=True):

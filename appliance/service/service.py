@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from msgspec import structs
+
 from appliance.api import messages as m
 from appliance.identity import Unlocked, list_technicians, sign_profile
 from appliance.identity import unlock as unlock_kit
@@ -397,6 +399,7 @@ class Service:
         """Back up an ECU on both media and put it on the job's record."""
         opened = self._open()
         job = opened.book.find(asked.job)
+        asked = self._with_known_good(asked)
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
             ecu = Ecu(self._hw.client(), loaded, asked.link)
@@ -404,6 +407,17 @@ class Service:
             made = desk.make(job, loaded, ecu, asked)
         opened.book.append(job, desk.recorded(made))
         return desk.view(made)
+
+    def _with_known_good(self, asked: m.BackupMake) -> m.BackupMake:
+        """The request with its known-good file read, where that lies on a stick."""
+        if not asked.known_good_path:
+            return asked
+        if asked.known_good is not None:
+            raise UsageError(
+                "A known-good file is given twice: as content and by its path.", "Give one of them."
+            )
+        file = self._stick_desk().container(asked.known_good_path)
+        return structs.replace(asked, known_good=file.content, known_good_name=file.name)
 
     def backup_list(self) -> m.Backups:
         """All backups on the two media."""

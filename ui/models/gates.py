@@ -78,20 +78,19 @@ class GatesModel(Asking[GatesState]):
         self._plan = plan.digest if plan is not None else ""
         self._take(results, acknowledged=True)
 
-    def back_up(self, known_good: bytes | None = None, name: str = "") -> None:
+    def back_up(self, known_good: str = "") -> None:
         """Make the backup that is missing, then ask again.
 
         Args:
-            known_good: the file that stands in where the ECU refuses memory readout.
-            name: that file's name.
+            known_good: path on a stick of the file that stands in where the ECU refuses memory
+                readout; empty for none.
         """
         desk = self._shared.desk.state
         request = messages.BackupMake(
             link=desk.link,
             profile=desk.profile,
             job=desk.job,
-            known_good=known_good,
-            known_good_name=name,
+            known_good_path=known_good,
         )
         self._change(
             rows=tuple(

@@ -115,19 +115,18 @@ class VehicleModel(Asking[VehicleState]):
             self._show(None)
             self._ask(lambda client: client.identify(link, profile, job), self._identified)
 
-    def back_up(self, known_good: bytes | None = None, name: str = "") -> None:
+    def back_up(self, known_good: str = "") -> None:
         """Back the chosen ECU up on both media.
 
         Args:
-            known_good: the file that stands in where the ECU refuses memory readout.
-            name: that file's name.
+            known_good: path on a stick of the file that stands in where the ECU refuses memory
+                readout; empty for none.
         """
         request = messages.BackupMake(
             link=self.state.link,
             profile=self.state.profile,
             job=self._shared.desk.state.job,
-            known_good=known_good,
-            known_good_name=name,
+            known_good_path=known_good,
         )
         self._ask(
             lambda client: client.backup_make(request),

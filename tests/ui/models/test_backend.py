@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -149,3 +151,24 @@ def test_closing_ends_all_threads_also_while_the_appliance_stands_still(
     backend.call(lambda client: client.lock(), lambda _okay: None, lambda _error: None)
     backend.close()
     assert set(threading.enumerate()) == before
+
+
+def test_closing_ends_a_call_that_a_stopped_appliance_never_answers(short_tmp: Path) -> None:
+    """With the real client and a socket on which somebody listens and never speaks."""
+    before = set(threading.enumerate())
+    path, pump = short_tmp / "appliance.sock", Pump()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        backend = Backend(lambda: Client(path), pump.post)
+        backend.start()
+        backend.call(lambda client: client.lock(), lambda _okay: None, lambda _error: None)
+        backend.follow("j1", 0, lambda _events: None, lambda _error: None)
+        # Each knocks first and then asks: six come, three of them to stay.
+        callers = [silent.accept()[0] for _ in range(6)]
+        asked = [line.recv(10) for line in callers]
+        assert len([text for text in asked if text]) == 3
+        backend.close()
+        assert set(threading.enumerate()) == before
+        for line in callers:
+            line.close()
