@@ -14,7 +14,8 @@ LIMIT_S = 110
 
 def test_a_technician_gets_from_the_locked_kit_to_a_job_and_back(tmp_path: Path) -> None:
     with running_stack() as stack:
-        stack.client().lock()
+        with stack.client() as client:
+            client.lock()
         ran = subprocess.run(
             [
                 sys.executable,

@@ -34,6 +34,10 @@ def main() -> int:
         program.log_to_standard_error()
         program.prepare_environment(Path(home), kiosk=False)
         program.configure(*options.size, kiosk=False, rotation=0)
+        # Nobody watches: no frame waits for the next one's time.
+        from kivy.config import Config  # noqa: PLC0415 - reads the environment when imported
+
+        Config.set("graphics", "maxfps", "0")
         tour = Tour(options.size, options.out)
         for name in options.theme or sorted(theme.THEMES):
             for language in options.language or sorted(i18n.LANGUAGES):
