@@ -254,6 +254,25 @@ def test_a_voltage_that_is_too_low_is_refused_at_its_gate_and_nothing_is_sent(
     assert stack.writes(mark) == []
 
 
+def test_an_ecu_that_cannot_be_read_is_backed_up_with_a_known_good_file_from_the_stick(
+    person: Person,
+) -> None:
+    vehicle = person.kit.vehicle
+    person.opens_a_job()
+    person.until(lambda: not vehicle.state.busy and vehicle.state.ecus, "the kinds of ECU")
+    person.reads("gearbox", "can")
+    vehicle.back_up()
+    person.until(lambda: vehicle.state.what, "it is refused")
+    assert vehicle.state.backup == ""
+    person.kit.result.look_for_sticks()
+    person.until(lambda: person.kit.result.state.sticks, "the stick")
+    known = Path(person.kit.result.state.sticks[0].folder) / "known-good.bin"
+    known.write_bytes(SEEDS.randbytes(SIZE))
+    vehicle.back_up(str(known))
+    person.until(lambda: vehicle.state.backup or vehicle.state.what, "a backup")
+    assert vehicle.state.backup, vehicle.state.what
+
+
 def test_a_screen_that_starts_anew_during_the_write_and_an_abort_lead_to_the_recovery(
     stack: Stack, person: Person, place: Path
 ) -> None:
