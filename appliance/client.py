@@ -1,5 +1,8 @@
 """The client of the appliance's API: what the command line and the screen import, and nothing else.
 
+The screen finds here all that it needs of the floors below: the client, `messages` (bodies of
+requests and replies), the errors, and the rules of a VIN.
+
 Every method is one request over the Unix socket `appliance.sock`. Errors come back as `ApiError`
 with the same code, sentences and exit status that the appliance gave them.
 """
@@ -8,22 +11,43 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 import httpx
 import msgspec
 from msgspec import Struct
 
+from appliance.api import messages
 from appliance.api import messages as m
+from appliance.vin import VinReport, examine_vin
 from hw.config import run_dir
 from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
+from hw.messages import GateResult, RunInfo, Status
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "FieldKitError",
+    "GateResult",
+    "NotRunning",
+    "RunInfo",
+    "Status",
+    "UnavailableError",
+    "VinReport",
+    "examine_vin",
+    "messages",
+]
 
 CALL_TIMEOUT_S = 30.0
 CAR_TIMEOUT_S = 1800.0
 """Reading a whole ECU over a slow bus takes minutes; the appliance ends it by its own limits."""
+FILE_TIMEOUT_S = 300.0
+"""A large file comes slowly from an old stick, and goes slower onto it."""
 STREAM_TIMEOUT_S = 30.0
 """The appliance sends an empty line each second; this long without one, it is dead."""
 
@@ -62,6 +86,7 @@ class Client:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or run_dir() / "appliance.sock"
+        self._lines: WeakSet[socket.socket] = WeakSet()
         self._http = httpx.Client(
             # Plain HTTP on a Unix socket: the network's certificates, which take longer to load
             # than most requests, have no say here.
@@ -83,8 +108,19 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back. Also from another thread: a request under way ends at once."""
+        # Closing a socket does not wake who waits for it; hanging up does.
+        for line in tuple(self._lines):
+            with suppress(OSError):  # The appliance may have hung up already.
+                line.shutdown(socket.SHUT_RDWR)
         self._http.close()
+
+    def _trace(self, name: str, info: dict[str, Any]) -> None:
+        """Keep the sockets of this client, as httpcore tells of them (its extension `trace`)."""
+        if name == "connection.connect_unix_socket.complete":
+            line = info["return_value"].get_extra_info("socket")
+            if isinstance(line, socket.socket):
+                self._lines.add(line)
 
     # The kit ----------------------------------------------------------------------------------
 
@@ -100,6 +136,10 @@ class Client:
         """Open the kit."""
         return self._post("/unlock", m.Okay, m.Unlock(technician=technician, passphrase=passphrase))
 
+    def technicians(self) -> m.Technicians:
+        """Who can unlock the kit, and how long each must still wait; works while it is locked."""
+        return self._get("/technicians", m.Technicians)
+
     def lock(self) -> m.Okay:
         """Close the kit; a write that runs goes on."""
         return self._post("/lock", m.Okay)
@@ -108,6 +148,10 @@ class Client:
         """Profiles on this kit."""
         return self._get("/profiles", m.Profiles)
 
+    def profile_coding(self, name: str) -> m.CodingView:
+        """The coding that a profile names: fields with their options, as `plan_code` takes them."""
+        return self._get(f"/profiles/{quote(name, safe='')}/coding", m.CodingView)
+
     def profile_sign(
         self, name: str, content: bytes, passphrase: str, *, install: bool = False
     ) -> m.ProfileSigned:
@@ -115,7 +159,26 @@ class Client:
         body = m.SignProfile(name=name, content=content, passphrase=passphrase, install=install)
         return self._post("/profiles/sign", m.ProfileSigned, body)
 
+    # Sticks -----------------------------------------------------------------------------------
+
+    def sticks(self) -> m.Sticks:
+        """USB sticks that are plugged into the kit, without the two backup media."""
+        return self._get("/sticks", m.Sticks)
+
+    def stick_files(self, path: str) -> m.StickFolder:
+        """What lies in a folder on a stick; `path` is `Stick.folder` or `StickEntry.path`."""
+        return self._get(f"/sticks/files?{urlencode({'path': path})}", m.StickFolder)
+
+    def container_inspect(self, path: str, profile: str = "") -> m.ContainerView:
+        """What a container on a stick says of itself, and whether it fits a profile's regions."""
+        body = m.InspectContainer(path=path, profile=profile)
+        return self._post("/containers/inspect", m.ContainerView, body, FILE_TIMEOUT_S)
+
     # The car ----------------------------------------------------------------------------------
+
+    def links(self) -> m.Links:
+        """Links that the kit's configuration names."""
+        return self._get("/links", m.Links)
 
     def discover(self, link: str) -> m.Discovered:
         """ECUs that announce themselves on a DoIP link."""
@@ -151,6 +214,10 @@ class Client:
         """What a plan's file will do."""
         return self._post("/plans/show", m.PlanView, m.CheckPlan(plan=plan))
 
+    def plan_kept(self, digest: str) -> m.PlanView:
+        """A plan that this kit made, by its digest (`JobView.plans`)."""
+        return self._get(f"/plans/{quote(digest, safe='')}", m.PlanView)
+
     # Backups ----------------------------------------------------------------------------------
 
     def backup_make(self, request: m.BackupMake) -> m.BackupView:
@@ -174,9 +241,12 @@ class Client:
     # Jobs -------------------------------------------------------------------------------------
 
     def job_new(self, customer: str, vehicle: str, complaint: str = "") -> m.JobView:
-        """Open a job."""
-        body = m.JobNew(customer=customer, vehicle=vehicle, complaint=complaint)
-        return self._post("/jobs", m.JobView, body)
+        """Open a job for a car that a line of text describes."""
+        return self.job_open(m.JobNew(customer=customer, vehicle=vehicle, complaint=complaint))
+
+    def job_open(self, request: m.JobNew) -> m.JobView:
+        """Open a job with all that is known of customer and car."""
+        return self._post("/jobs", m.JobView, request)
 
     def job_list(self, words: str = "", before: str = "", limit: int = JOBS_AT_ONCE) -> m.Jobs:
         """A page of jobs, the newest first.
@@ -236,6 +306,11 @@ class Client:
         """JSON, files and PDF report of a job."""
         return self._post(_job(job, "export"), m.Files, None, CAR_TIMEOUT_S)
 
+    def job_export_onto(self, job: str, stick: str) -> m.ExportedOnto:
+        """Write what `job_export` gives onto a stick (`Stick.folder`), into a new folder."""
+        body = m.ExportOnto(stick=stick)
+        return self._post(_job(job, "export/stick"), m.ExportedOnto, body, FILE_TIMEOUT_S)
+
     def events(
         self, job: str, after: int = 0, *, follow: bool = False
     ) -> Generator[m.JobEvent, None, None]:
@@ -250,7 +325,11 @@ class Client:
         self._knock()
         try:
             with self._http.stream(
-                "GET", _job(job, "events"), params=query, timeout=timeout
+                "GET",
+                _job(job, "events"),
+                params=query,
+                timeout=timeout,
+                extensions={"trace": self._trace},
             ) as answer:
                 if answer.status_code != httpx.codes.OK:
                     answer.read()
@@ -295,7 +374,13 @@ class Client:
         content = msgspec.json.encode(body) if body is not None else None
         self._knock()
         try:
-            answer = self._http.request(method, path, content=content, timeout=timeout_s)
+            answer = self._http.request(
+                method,
+                path,
+                content=content,
+                timeout=timeout_s,
+                extensions={"trace": self._trace},
+            )
         except httpx.TimeoutException as error:
             raise UnavailableError(
                 f"The appliance did not answer within {timeout_s:g} s.",

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -28,12 +30,14 @@ from rich.text import Text
 from appliance import supervisor
 from appliance.age import new_identity
 from appliance.api import messages as m
+from appliance.carlinks import write_car_links
 from appliance.cli import output
 from appliance.cli.follow import Followed, follow
 from appliance.cli.setup import simulated_config
 from appliance.client import Client
 from appliance.containers import Image, load_container
 from appliance.identity import init_kit
+from appliance.identity.seal import MIN_PASSPHRASE
 from hw.errors import FieldKitError, UnavailableError
 from hw.statements import NAMESPACE_BACKUP
 
@@ -47,6 +51,8 @@ SAG = {"volts": 11.5, "for_s": 3.0}
 SAG_AT_BLOCK = 5
 TRANSFER_DATA = 0x36
 EX_SOFTWARE = 70
+EASY_LETTERS = "abcdefghijkmnpqrstuvwxyz"
+"""What the keyboard shows first, without the letter that looks like a digit."""
 
 
 @dataclass
@@ -64,7 +70,6 @@ class Demo:
 
     folder: Path
     console: Console
-    headless: bool
     seed: int
     passphrase: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     recovery_key: str = field(default="", repr=False)
@@ -124,32 +129,62 @@ class Demo:
         return bytes.fromhex(reply["hex"])
 
 
-def run_demo(*, headless: bool, seed: int, keep: bool) -> int:
-    """Run the whole demo; returns 0 only if every claim held."""
-    console = Console(
-        highlight=False, no_color=True, force_terminal=False, width=output.PLAIN_WIDTH
-    )
-    console = console if headless else output.console
+def run_demo(*, seed: int, keep: bool) -> int:
+    """Do the whole main job on the console; returns 0 only if every claim held."""
     began = time.monotonic()
+    with _demo(seed, keep=keep) as demo:
+        try:
+            with ExitStack() as stack:
+                client, _ = _set_up(demo, stack)
+                _main_job(demo, client)
+        except FieldKitError as error:
+            detail = f"{error.what} {error.next_step}"
+            demo.claim("the demo ran to its end", held=False, detail=detail)
+            _show_logs(demo)
+    return _summary(demo, time.monotonic() - began)
+
+
+def show_demo(*, seed: int, keep: bool) -> int:
+    """Open the screen on the simulated car and leave the job to whoever touches it.
+
+    Returns:
+        The screen's own exit status once it was closed.
+    """
+    with _demo(seed, keep=keep) as demo, ExitStack() as stack:
+        demo.passphrase = "".join(secrets.choice(EASY_LETTERS) for _ in range(MIN_PASSPHRASE))
+        client, environment = _set_up(demo, stack)
+        client.lock()
+        demo.step("The screen: touch it with the mouse, as a technician would with a finger")
+        demo.say(f"Unlock it as '{TECHNICIAN}' with the passphrase: {demo.passphrase}")
+        demo.say(
+            "New job, then the car's link and its engine, back up, choose work: the stick that"
+        )
+        demo.say("is plugged in holds demo-calibration.hex. Close the window to end the demo.")
+        screen = [sys.executable, "-m", "ui", "--socket", str(demo.run / "appliance.sock")]
+        own = {"FIELDKIT_UI_STATE": str(demo.folder / "screen")}
+        return subprocess.run(
+            screen, env={**os.environ, **environment, **own}, check=False
+        ).returncode
+
+
+@contextmanager
+def _demo(seed: int, *, keep: bool) -> Iterator[Demo]:
+    """A demo with a folder of its own, which is removed behind it."""
     # Not below $TMPDIR: the path of a Unix socket must stay short.
     folder = Path(tempfile.mkdtemp(prefix="fieldkit-demo-", dir="/tmp"))
-    demo = Demo(folder=folder, console=console, headless=headless, seed=seed)
+    plain = Console(highlight=False, no_color=True, force_terminal=False, width=output.PLAIN_WIDTH)
+    demo = Demo(folder, output.console if sys.stdout.isatty() else plain, seed)
     try:
-        with ExitStack() as stack:
-            client = _set_up(demo, stack)
-            _main_job(demo, client)
-    except FieldKitError as error:
-        demo.claim("the demo ran to its end", held=False, detail=f"{error.what} {error.next_step}")
-        _show_logs(demo)
+        yield demo
     finally:
         if keep:
             demo.say(f"Everything is left in {folder}.")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    return _summary(demo, time.monotonic() - began)
 
 
-def _set_up(demo: Demo, stack: ExitStack) -> Client:
+def _set_up(demo: Demo, stack: ExitStack) -> tuple[Client, dict[str, str]]:
+    """Start everything and unlock it; also gives the environment that names this kit."""
     demo.step("A kit and a simulated car, each in processes of their own")
     demo.run.mkdir(mode=0o700)
     workshop_secret, workshop = new_identity()
@@ -169,6 +204,7 @@ def _set_up(demo: Demo, stack: ExitStack) -> Client:
         "--folder", str(demo.run / "sim"), "--seed", str(demo.seed), "--pace"
     )
     demo.car = supervisor.car_of(programs.start(car))
+    write_car_links(demo.state, demo.car)
     for program in (supervisor.hw_program(demo.run), supervisor.appliance_program(demo.run)):
         programs.start(supervisor.in_environment(program, environment))
     client = stack.enter_context(Client(demo.run / "appliance.sock"))
@@ -176,7 +212,7 @@ def _set_up(demo: Demo, stack: ExitStack) -> Client:
     names = ", ".join(f"{name} {programs.pid(name)}" for name in ("sim", "hw", "appliance"))
     demo.say(f"Processes: {names}. The kit is unlocked by technician '{TECHNICIAN}'.")
     demo.say("Simulated here: car, battery, sensor registers and both backup media (two folders).")
-    return client
+    return client, environment
 
 
 def _main_job(demo: Demo, client: Client) -> None:

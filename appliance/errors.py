@@ -48,3 +48,9 @@ class MediumError(UnavailableError):
     def __init__(self, medium: str, what: str, next_step: str) -> None:
         super().__init__(what, next_step)
         self.medium = medium
+
+
+class StickError(UnavailableError):
+    """A USB stick is missing, full, read-only or failing."""
+
+    code = "stick"

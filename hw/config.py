@@ -18,6 +18,14 @@
     a = "/media/fieldkit-a"
     b = "/media/fieldkit-b"
     simulated = false                     # true: both may lie on one filesystem; shown everywhere
+
+    [sticks]                              # USB sticks with files for the ECU, and for exports
+    roots = ["/media", "/run/media"]      # what is mounted below these, but for the two media
+    simulated = false                     # true: every folder below them stands for a stick
+
+    [[links]]                             # links that can be chosen instead of typed; any number
+    name = "CAN, engine"
+    uri = "can://socketcan/can0?bitrate=500000&tx=0x7E0&rx=0x7E8"
 """
 
 from __future__ import annotations
@@ -59,12 +67,28 @@ class MediaConfig(Struct, frozen=True, forbid_unknown_fields=True):
     simulated: bool = False
 
 
+class SticksConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Folders below which USB sticks are mounted; `hw` reads none of them."""
+
+    roots: tuple[str, ...] = ("/media", "/run/media")
+    simulated: bool = False
+
+
+class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A link under a name that a person chooses it by."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    uri: Annotated[str, Meta(pattern="^[a-z0-9+]+://.")]
+
+
 class KitConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `kit.toml`."""
 
     voltage: VoltageConfig
     media: MediaConfig
     outputs: OutputsConfig = OutputsConfig()
+    sticks: SticksConfig = SticksConfig()
+    links: list[LinkConfig] = []
 
 
 def run_dir() -> Path:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from appliance.api.messages import JobEvent
+from appliance.api.messages import JobEvent, PlanFlash
 from appliance.client import ApiError
 from hw.client import HwClient
 from hw.plan import decode_plan
@@ -646,3 +646,30 @@ def test_doctor_finds_everything_in_place(stack: Stack) -> None:
         "profiles",
         "clock",
     }
+
+
+def test_a_file_on_a_stick_is_planned_over_a_link_that_was_chosen(stack: Stack) -> None:
+    with stack.client() as client:
+        links = {link.name: link for link in client.links().links}
+        assert links["Whole vehicle, DoIP (simulated)"].discovery
+        link = links["engine, CAN (simulated)"]
+        assert (link.uri, link.discovery) == (stack.link("engine", "can"), False)
+        (stick,) = client.sticks().sticks
+        (entry,) = client.stick_files(stick.folder).entries
+        content = Path(entry.path).read_bytes()
+        job = client.job_new("Fleet Ltd", "Golf").job
+        mark = stack.mark()
+        asked = PlanFlash(link=link.uri, profile="sim-engine", job=job, path=entry.path)
+        chosen = client.plan_flash(asked)
+        sent = client.plan_flash(
+            PlanFlash(
+                link=link.uri, profile="sim-engine", job=job, name=entry.name, content=content
+            )
+        )
+        assert (chosen.title, chosen.lines) == (sent.title, sent.lines)
+        assert stack.writes(mark) == []
+        assert content in [item.content for item in client.job_export(job).files]
+        folder = client.job_export_onto(job, stick.folder).folder
+        assert content in [
+            path.read_bytes() for path in Path(stick.folder, folder).rglob("*") if path.is_file()
+        ]

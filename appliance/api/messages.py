@@ -2,7 +2,8 @@
 
 The client and the screen import this module, so it needs nothing but msgspec and the messages that
 hw tells by itself. Files cross as bytes (base64 in JSON): the appliance reads and writes no file of
-the person who asks. Bytes of the ECU are lower-case hex.
+the person who asks, except on a USB stick that is plugged into the kit. Bytes of the ECU are
+lower-case hex.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from hw.messages import GateResult, RunInfo, Status
+# hw's own messages that stand inside replies are part of this module's: `messages.RunInfo`.
+from hw.messages import GateResult as GateResult  # noqa: PLC0414 - exported again
+from hw.messages import RunInfo as RunInfo  # noqa: PLC0414 - exported again
+from hw.messages import Status as Status  # noqa: PLC0414 - exported again
+from hw.plan import VoltageWindow
 
 VERSION = "v1"
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one request: the largest firmware container, in base64, with room to spare."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+Short = Annotated[str, Meta(max_length=4096)]
 
 
 class _Body(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,14 +77,31 @@ class ReadValue(_Body, frozen=True):
 
 
 class PlanFlash(_Body, frozen=True):
-    """Compile a flash of one container. `manifest` belongs to a raw binary."""
+    """Compile a flash of one container: either its `name` and `content`, or its `path` on a stick.
+
+    `manifest` belongs to a raw binary's `content`; for a `path` it lies beside the file.
+    """
 
     link: Text
     profile: Text
     job: Text
-    name: Text
-    content: bytes
+    name: str = ""
+    content: bytes | None = None
     manifest: bytes | None = None
+    path: str = ""
+
+
+class InspectContainer(_Body, frozen=True):
+    """A container on a stick, to be looked at; with a profile, also held against its regions."""
+
+    path: Text
+    profile: str = ""
+
+
+class ExportOnto(_Body, frozen=True):
+    """A stick, named by its folder (`Stick.folder`)."""
+
+    stick: Text
 
 
 class PlanCode(_Body, frozen=True):
@@ -101,21 +124,35 @@ class PlanRestore(_Body, frozen=True):
 
 
 class BackupMake(_Body, frozen=True):
-    """Back up coding and memory. `known_good` stands in where the ECU refuses memory readout."""
+    """Back up coding and memory. Where the ECU refuses memory readout a known-good file stands in:
+    either `known_good` with its name, or its `known_good_path` on a stick.
+    """
 
     link: Text
     profile: Text
     job: Text
     known_good: bytes | None = None
     known_good_name: str = ""
+    known_good_path: str = ""
 
 
 class JobNew(_Body, frozen=True):
-    """Open a job."""
+    """Open a job. The car is told by `vehicle`, a line of free text, by the fields below, or both.
+
+    A 17-character word in `vehicle` is taken for the VIN where `vin` is empty.
+    """
 
     customer: Text
-    vehicle: Text
-    complaint: str = ""
+    vehicle: Short = ""
+    complaint: Short = ""
+    phone: Short = ""
+    email: Short = ""
+    vin: Short = ""
+    plate: Short = ""
+    make: Short = ""
+    model: Short = ""
+    year: Annotated[int, Meta(ge=1886, le=2200)] | None = None
+    odometer_km: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
 
 
 class CheckPlan(_Body, frozen=True):
@@ -167,6 +204,47 @@ class Okay(_Body, frozen=True):
     what: str
 
 
+class MediumView(_Body, frozen=True):
+    """One of the two backup media.
+
+    `full` means that less is free than a backup should find; `free_bytes` is None while it is
+    missing.
+    """
+
+    name: Literal["a", "b"]
+    folder: str
+    state: Literal["present", "missing", "read_only", "full"]
+    free_bytes: int | None
+    simulated: bool
+    what: str = ""
+    """Why it is not `present`, in one sentence; empty where it is."""
+    next_step: str = ""
+
+
+class Clock(_Body, frozen=True):
+    """The kit's wall clock, with the quality that records carry."""
+
+    quality: Literal["synchronised", "unsynchronised"]
+    wall: str
+
+
+class Sync(_Body, frozen=True):
+    """The way to the workshop: there is no hub yet, so nothing is ever sent."""
+
+    state: Literal["not_set_up"]
+
+
+class Supply(_Body, frozen=True):
+    """The kit's own supply, as the Raspberry Pi's firmware sees it: `low` is under-voltage now.
+
+    `unknown` wherever the firmware tells nothing. `was_low`: under-voltage at any time since the
+    kit was switched on; None where that is not told.
+    """
+
+    state: Literal["ok", "low", "unknown"]
+    was_low: bool | None = None
+
+
 class KitStatus(_Body, frozen=True):
     """The kit in one moment. `hw` is None while that process does not answer."""
 
@@ -178,6 +256,182 @@ class KitStatus(_Body, frozen=True):
     runs: list[RunInfo]
     """Runs that are under way or unfinished."""
     simulated: list[str]
+    media: list[MediumView]
+    """Medium a, then medium b; empty while the kit's configuration cannot be read."""
+    clock: Clock
+    sync: Sync
+    supply: Supply
+
+
+class TechnicianView(_Body, frozen=True):
+    """Who can unlock the kit; `wait_s`: so long no passphrase of theirs is looked at."""
+
+    name: str
+    role: str
+    wait_s: int
+
+
+class Technicians(_Body, frozen=True):
+    """All technicians of the kit, by name."""
+
+    technicians: list[TechnicianView]
+
+
+class LinkView(_Body, frozen=True):
+    """A link that the kit's configuration names. `discovery`: it leads to a vehicle and not to one
+    ECU, so that ECUs can be looked for on it and none can be read.
+    """
+
+    name: str
+    uri: str
+    discovery: bool
+
+
+class Links(_Body, frozen=True):
+    """Links that can be chosen; any other one can still be given by its URI."""
+
+    links: list[LinkView]
+
+
+class Stick(_Body, frozen=True):
+    """A USB stick that is plugged into the kit. `folder` names it."""
+
+    name: str
+    folder: str
+    free_bytes: int
+    size_bytes: int
+    read_only: bool
+    simulated: bool
+
+
+class Sticks(_Body, frozen=True):
+    """All sticks, without the two backup media."""
+
+    sticks: list[Stick]
+
+
+class StickEntry(_Body, frozen=True):
+    """A folder or file on a stick. `container` names the format that a file's name announces."""
+
+    name: str
+    path: str
+    folder: bool
+    size: int
+    modified: str
+    """RFC 3339, as the stick says; empty for a time that no calendar has."""
+    container: Literal["", "intel-hex", "s-record", "vbf", "binary"] = ""
+
+
+class StickFolder(_Body, frozen=True):
+    """A folder on a stick: folders first, then files, by name. Hidden files are not shown."""
+
+    stick: str
+    path: str
+    parent: str
+    """The folder above it, empty for the stick's own."""
+    entries: list[StickEntry]
+    left_out: int
+    """Links, devices, names that cannot be shown, and whatever is more than one answer holds."""
+
+
+class Block(_Body, frozen=True):
+    """A run of bytes of a container, and where it goes in the ECU's memory."""
+
+    address: int
+    size: int
+
+
+class ChecksumView(_Body, frozen=True):
+    """A checksum that a container carries, computed and compared."""
+
+    name: str
+    good: bool
+    found: str = ""
+    """What is wrong, where it is not good."""
+
+
+class ContainerView(_Body, frozen=True):
+    """What a container says of itself.
+
+    `good`: it was read to its end and every checksum in it holds; else `what` and `next_step` say
+    why it cannot be planned, and the rest is what could be read all the same. `fits`: every block
+    lies in regions that the profile writes; None where there was nothing to compare, else
+    `fit_what` and `fit_next_step` say why not. Whether it is for *this* ECU is said by the plan,
+    which reads the ECU.
+    """
+
+    path: str
+    name: str
+    size: int
+    sha256: str
+    format: Literal["", "intel-hex", "s-record", "vbf", "binary"]
+    good: bool
+    what: str
+    next_step: str
+    part_numbers: list[str]
+    version: str
+    software: dict[str, str]
+    """Everything that it says of itself in words, under the format's own names."""
+    blocks: list[Block]
+    checksums: list[ChecksumView]
+    profile: str
+    fits: bool | None
+    fit_what: str
+    fit_next_step: str
+    regions: list[str]
+    """Labels of the regions that would be written, where it fits."""
+
+
+class CodingOption(_Body, frozen=True):
+    """A value that a field can have. `value` is what `PlanCode` takes."""
+
+    value: str
+    label: str
+
+
+class CodingField(_Body, frozen=True):
+    """A labelled field. `PlanCode` takes `{setting}={value}`.
+
+    It has either `options` or a range: a number from `min` to `max` in steps of `step`, in `unit`.
+    """
+
+    name: str
+    label: str
+    setting: str
+    options: list[CodingOption]
+    min: float | None
+    max: float | None
+    step: float | None
+    unit: str
+
+
+class CodingDid(_Body, frozen=True):
+    """A coding DID; its values now are among those of `identify`, under the same DID and names."""
+
+    did: int
+    name: str
+    label: str
+    length: int
+    fields: list[CodingField]
+
+
+class CodingView(_Body, frozen=True):
+    """All coding that a profile names. `writable`: the profile says how it is written."""
+
+    profile: str
+    title: str
+    writable: bool
+    dids: list[CodingDid]
+
+
+class ExportedOnto(_Body, frozen=True):
+    """A job's export lies on a stick for good, in `folder`, which is a name on that stick."""
+
+    what: str
+    stick: str
+    folder: str
+    files: int
+    size_bytes: int
 
 
 class Check(_Body, frozen=True):
@@ -253,6 +507,8 @@ class PlanView(_Body, frozen=True):
     risk_class: str
     risk_text: str
     risk_digest: str
+    window: VoltageWindow
+    """Limits of the supply that hold for this plan."""
     lines: list[str]
     payload_bytes: int
     file: bytes
@@ -336,6 +592,10 @@ class JobView(_Body, frozen=True):
     customer: str
     vehicle: str
     complaint: str
+    phone: str
+    email: str
+    vin: str
+    plate: str
     made: str
     state: str
     what: str

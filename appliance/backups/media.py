@@ -6,7 +6,6 @@ import errno
 import fcntl
 import mmap
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from typing import Literal, TypeVar
 
 from appliance.durable import sync_folder
 from appliance.errors import MediumError
+from appliance.mounts import MOUNTINFO, read_mounts
 from hw.config import MediaConfig
 
 MediumName = Literal["A", "B"]
 _T = TypeVar("_T")
-_MOUNTINFO = Path("/proc/self/mountinfo")
 _CHUNK = 8 << 20
 _NO_DIRECT_IO = (errno.EINVAL, errno.EOPNOTSUPP)
 
@@ -49,7 +48,7 @@ def media_of(config: MediaConfig) -> tuple[Medium, Medium]:
     return Medium("A", Path(config.a)), Medium("B", Path(config.b))
 
 
-def check_media(config: MediaConfig, mountinfo: Path = _MOUNTINFO) -> tuple[Medium, Medium]:
+def check_media(config: MediaConfig, mountinfo: Path = MOUNTINFO) -> tuple[Medium, Medium]:
     """Both media, present and not the same.
 
     Two partitions of one stick are two filesystems: that the media are two things that cannot be
@@ -74,7 +73,7 @@ def check_media(config: MediaConfig, mountinfo: Path = _MOUNTINFO) -> tuple[Medi
     return media
 
 
-def check_medium(medium: Medium, config: MediaConfig, mountinfo: Path = _MOUNTINFO) -> None:
+def check_medium(medium: Medium, config: MediaConfig, mountinfo: Path = MOUNTINFO) -> None:
     """Whether a medium is there: a folder and, unless simulated, a mount point.
 
     Without the second, a stick that was pulled out would silently be the SD card below it.
@@ -237,16 +236,8 @@ def _same(media: tuple[Medium, Medium], simulated: bool, mountinfo: Path) -> boo
 
 def _mounted_device(root: Path, mountinfo: Path) -> str | None:
     """`major:minor` of the filesystem mounted exactly there, None where nothing is."""
-    wanted, device = str(root.resolve()), None
-    for line in mountinfo.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        fields = line.split(" ")
-        if _unescape(fields[4]) == wanted:
-            device = fields[2]  # the last one counts: it lies over the earlier ones
-    return device
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+    found = [mount.device for mount in read_mounts(mountinfo) if mount.folder == root.resolve()]
+    return found[-1] if found else None  # the last one lies over the earlier ones
 
 
 def _explain(medium: Medium, error: OSError) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from appliance import supervisor
+from appliance.carlinks import write_car_links
 from appliance.cli import ask
 from appliance.cli.options import Json, PassphraseFile
 from appliance.cli.output import console, facts, read_file, say, say_json
@@ -83,6 +84,7 @@ def simulated_config(state: Path, car: Path) -> dict[str, object]:
             "b": str(state / "medium-b"),
             "simulated": True,
         },
+        "sticks": {"roots": [str(state / "sticks")], "simulated": True},
     }
 
 
@@ -169,7 +171,9 @@ def up(
         if with_sim:
             car.mkdir(mode=0o700, exist_ok=True)
             announced = programs.start(supervisor.simulator("--folder", str(car), "--pace"))
-            _tell_links(supervisor.car_of(announced), as_json=as_json)
+            announced_car = supervisor.car_of(announced)
+            write_car_links(state_dir(), announced_car)
+            _tell_links(announced_car, as_json=as_json)
         programs.start(supervisor.hw_program(run))
         programs.start(supervisor.appliance_program(run))
         if as_json:
@@ -211,14 +215,19 @@ def sim(context: typer.Context) -> None:
 
 def demo(
     headless: Annotated[
-        bool, typer.Option("--headless", help="Plain lines, no live display.")
+        bool, typer.Option("--headless", help="On the console: the whole job by itself.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the simulated car.")] = 1,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the demo's folder to be looked at.")
     ] = False,
 ) -> int:
-    """The main job, end to end, on a simulated car."""
-    from appliance.demo import run_demo  # noqa: PLC0415 - only this command needs it
+    """The main job on a simulated car: at the screen, or by itself on the console."""
+    from appliance.demo import run_demo, show_demo  # noqa: PLC0415 - only this command needs it
 
-    return run_demo(headless=headless, seed=seed, keep=keep)
+    if headless:
+        return run_demo(seed=seed, keep=keep)
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
+        say("There is no screen here, so the demo runs on the console (fieldkit demo --headless).")
+        return run_demo(seed=seed, keep=keep)
+    return show_demo(seed=seed, keep=keep)

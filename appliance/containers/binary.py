@@ -30,7 +30,8 @@ from appliance.containers.image import Segment
 from hw.errors import BadInputError
 from hw.plan import Address, Sha256
 
-_MANIFEST_LIMIT = 64 * 1024
+MANIFEST_SUFFIXES = (".toml", ".json")
+MANIFEST_LIMIT = 64 * 1024
 _CORRECT = "Correct the manifest, or get it again together with its file."
 _Text = Annotated[str, Meta(min_length=1, max_length=200)]
 _Length = Annotated[int, Meta(gt=0, le=0x1_0000_0000)]
@@ -50,7 +51,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def beside(path: Path) -> Path | None:
     """Find the manifest that lies beside a binary: `<file>.toml` or `<file>.json`."""
-    candidates = (path.with_name(path.name + suffix) for suffix in (".toml", ".json"))
+    candidates = (path.with_name(path.name + suffix) for suffix in MANIFEST_SUFFIXES)
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
@@ -62,17 +63,27 @@ def load_manifest(path: Path) -> Manifest:
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(_MANIFEST_LIMIT + 1)
-        if len(raw) > _MANIFEST_LIMIT:
-            raise ValueError("it is larger than 64 KiB")
-        text = raw.decode("utf-8")
-        known = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        return msgspec.convert(known, Manifest)
+            raw = file.read(MANIFEST_LIMIT + 1)
     except OSError as error:
         what = f"The manifest {path.name} cannot be read: {error.strerror}."
         raise BadInputError(what, "Give the manifest's path and try again.") from error
+    return parse_manifest(path.name, raw)
+
+
+def parse_manifest(name: str, raw: bytes) -> Manifest:
+    """A manifest from its bytes; what begins with `{` is JSON, else it is TOML.
+
+    Raises:
+        BadInputError: it is neither, or a field is wrong; the sentence names it.
+    """
+    try:
+        if len(raw) > MANIFEST_LIMIT:
+            raise ValueError("it is larger than 64 KiB")
+        text = raw.decode("utf-8")
+        known = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        return msgspec.convert(known, Manifest)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise BadInputError(f"The manifest {path.name} is wrong: {error}.", _CORRECT) from error
+        raise BadInputError(f"The manifest {name} is wrong: {error}.", _CORRECT) from error
 
 
 def read_binary(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from appliance.containers.binary import beside, load_manifest, read_binary
 from appliance.containers.errors import ContainerError
-from appliance.containers.image import Image
+from appliance.containers.image import ContainerKind, Image
 from appliance.containers.intel_hex import read_intel_hex
 from appliance.containers.s_record import read_s_record
 from appliance.containers.vbf import read_vbf
@@ -17,7 +17,7 @@ from hw.errors import BadInputError
 
 SIZE_LIMIT = 64 * 1024 * 1024
 
-_BY_SUFFIX = {
+_BY_SUFFIX: dict[str, ContainerKind] = {
     **dict.fromkeys((".hex", ".ihex", ".ihx", ".h86"), "intel-hex"),
     **dict.fromkeys((".srec", ".s19", ".s28", ".s37", ".mot", ".mhx", ".sx"), "s-record"),
     ".vbf": "vbf",
@@ -43,7 +43,8 @@ def load_container(path: Path, manifest: Path | None = None) -> Image:
             damaged, incomplete or not supported. Nothing of it may be written.
     """
     content = _content(path)
-    kind = "binary" if manifest else _kind(path, content)
+    there = beside(path) is not None
+    kind = "binary" if manifest else kind_of(path.name, content, manifest=there)
     sha256 = hashlib.sha256(content).hexdigest()
     match kind:
         case "intel-hex":
@@ -66,17 +67,30 @@ def _binary(path: Path, manifest: Path | None, content: bytes, sha256: str) -> I
     return Image("binary", path.name, sha256, segments, checks, software, known.erase)
 
 
-def _kind(path: Path, content: bytes) -> str:
-    """The suffix names the format; the content decides where the suffix says nothing."""
-    if known := _BY_SUFFIX.get(path.suffix.lower()):
+def kind_by_name(name: str) -> ContainerKind | None:
+    """The format that a file's suffix announces, None where it says nothing."""
+    return _BY_SUFFIX.get(PurePath(name).suffix.lower())
+
+
+def kind_of(name: str, content: bytes, *, manifest: bool) -> ContainerKind | None:
+    """The format of a container, None for an unknown one.
+
+    The suffix names the format; the content decides where the suffix says nothing.
+
+    Args:
+        name: the file's name.
+        content: the file, or its beginning.
+        manifest: whether a manifest lies beside it.
+    """
+    if known := kind_by_name(name):
         return known
-    if beside(path) is not None:
+    if manifest:
         return "binary"
     if content[:1] == b":":
         return "intel-hex"
     if content[:1] == b"S" and content[1:2].isdigit():
         return "s-record"
-    return "vbf" if content.lstrip().startswith((b"vbf_version", b"//")) else "unknown"
+    return "vbf" if content.lstrip().startswith((b"vbf_version", b"//")) else None
 
 
 def _content(path: Path) -> bytes:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import binascii
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from appliance.containers.assembly import ADDRESS_SPACE, Piece, assemble
 from appliance.containers.errors import ContainerError
@@ -61,7 +63,7 @@ def read_vbf(
         f"VBF file checksum, CRC-32 0x{file_checksum:08X}",
         *(f"VBF block at 0x{piece.address:08X}, CRC-16 over its data" for piece in pieces),
     )
-    return assemble(name, pieces), checks, _software(header), erase
+    return assemble(name, pieces), checks, software_of(header), erase
 
 
 def _check_header(name: str, header: Header) -> None:
@@ -86,25 +88,62 @@ def _check_header(name: str, header: Header) -> None:
 
 def _blocks(name: str, body: bytes, start: int) -> list[Piece]:
     pieces: list[Piece] = []
-    at = 0
+    for block in blocks_of(name, body, start):
+        if not block.good:
+            reason = (
+                f"the block at 0x{block.address:08X} has CRC-16 0x{block.crc:04X}, "
+                f"given is 0x{block.given:04X}"
+            )
+            raise ContainerError(name, block.end, reason)
+        pieces.append(Piece(block.address, block.data, block.offset))
+    return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class VbfBlock:
+    """A block as it lies in the file: its data, the CRC-16 of that, and the one that is given."""
+
+    address: int
+    data: bytes
+    offset: int
+    end: int
+    crc: int
+    given: int
+
+    @property
+    def good(self) -> bool:
+        """Does the CRC hold?"""
+        return self.crc == self.given
+
+
+def blocks_of(name: str, body: bytes, start: int) -> Iterator[VbfBlock]:
+    """The blocks behind a header, with right and wrong CRCs alike.
+
+    Args:
+        name: the file's name.
+        body: everything after the header.
+        start: where that begins in the file.
+
+    Raises:
+        ContainerError: a block is empty or runs over the end of the file.
+    """
+    at, count = 0, 0
     while at < len(body):
+        count += 1
         head = body[at : at + _BLOCK_HEAD]
         address, length = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
         first = at + _BLOCK_HEAD
         end = first + length
         if len(head) < _BLOCK_HEAD or end + _CRC > len(body):
-            reason = f"block {len(pieces) + 1} runs over the end of the file"
+            reason = f"block {count} runs over the end of the file"
             raise ContainerError(name, start + at, reason)
         data = body[first:end]
         if not data:
-            raise ContainerError(name, start + at, f"block {len(pieces) + 1} holds no data")
+            raise ContainerError(name, start + at, f"block {count} holds no data")
         given = int.from_bytes(body[end : end + _CRC], "big")
-        if (crc := binascii.crc_hqx(data, 0xFFFF)) != given:
-            reason = f"the block at 0x{address:08X} has CRC-16 0x{crc:04X}, given is 0x{given:04X}"
-            raise ContainerError(name, start + end, reason)
-        pieces.append(Piece(address, data, start + at))
+        crc = binascii.crc_hqx(data, 0xFFFF)
+        yield VbfBlock(address, data, start + at, start + end, crc, given)
         at = end + _CRC
-    return pieces
 
 
 def _ranges(name: str, header: Header, field: str) -> Ranges:
@@ -134,7 +173,8 @@ def _check_erased(name: str, piece: Piece, erase: Ranges) -> None:
         raise ContainerError(name, piece.offset, reason)
 
 
-def _software(header: Header) -> dict[str, str]:
+def software_of(header: Header) -> dict[str, str]:
+    """The header's fields as text."""
     fields = {"vbf_version": header.version}
     fields |= {key: _text(value, key) for key, value in header.fields.items() if key != "erase"}
     if "sw_version" in fields:

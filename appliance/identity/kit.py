@@ -8,6 +8,7 @@ import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +45,7 @@ KIT_SIGNING_KEY = "kit-signing-key"
 KIT_AGE_IDENTITY = "kit-age-identity"
 DATABASE_KEY = "database-key"
 WORKSHOP_SIGNING_KEY = "workshop-signing-key"
+DEMO_FILE = "demo-calibration.hex"
 _MAX_NAME = 32
 _NAME_MARKS = "._-"
 
@@ -115,7 +117,7 @@ def init_kit(
     _write_trust(stage / "trust", "".join(signers + technician_lines), recipients)
     _install_profiles(stage, own_workshop)
     write_durably(stage / "kit.toml", _toml(kit_config).encode(), 0o644)
-    _make_simulated_media(kit_config)
+    _make_simulated_folders(kit_config)
     _put_in_place(stage, state)
     return NewKit(
         kit_key=public_line(held.kit),
@@ -256,10 +258,16 @@ def _install_profiles(stage: Path, workshop: Ed25519PrivateKey | None) -> None:
         install_shipped_profiles(stage, lambda data: sign(data, workshop, NAMESPACE_PROFILE))
 
 
-def _make_simulated_media(config: KitConfig) -> None:
+def _make_simulated_folders(config: KitConfig) -> None:
+    """The folders that stand for the two media, and for a stick with a file for the ECU on it."""
     if config.media.simulated:
         for folder in (config.media.a, config.media.b):
             Path(folder).mkdir(parents=True, exist_ok=True)
+    if config.sticks.simulated:
+        stick = Path(config.sticks.roots[0]) / "demo-stick"
+        stick.mkdir(parents=True, exist_ok=True)
+        sample = resources.files("appliance") / "data" / DEMO_FILE
+        (stick / DEMO_FILE).write_bytes(sample.read_bytes())
 
 
 def _put_in_place(stage: Path, state: Path) -> None:
@@ -277,9 +285,10 @@ def _put_in_place(stage: Path, state: Path) -> None:
 def _toml(config: KitConfig) -> str:
     tables = msgspec.to_builtins(config)
     text = []
-    for table in ("voltage", "outputs", "media"):
-        text.append(f"[{table}]\n")
-        text.extend(f"{key} = {_toml_value(value)}\n" for key, value in tables[table].items())
+    named = [(f"[{name}]", tables[name]) for name in ("voltage", "outputs", "media", "sticks")]
+    for head, table in [*named, *(("[[links]]", link) for link in tables["links"])]:
+        text.append(f"{head}\n")
+        text.extend(f"{key} = {_toml_value(value)}\n" for key, value in table.items())
         text.append("\n")
     return "".join(text)
 

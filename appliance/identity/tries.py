@@ -105,15 +105,31 @@ def delay_s(failures: int) -> int:
     return int(min(2 ** (failures - FREE_TRIES + 1), MAX_DELAY_S))
 
 
+def waits_s(state: Path) -> dict[str, int]:
+    """Seconds, rounded up, for which no passphrase of a technician is looked at; only those who
+    must wait are named.
+
+    While a passphrase is being looked at it counts as a wrong one already.
+
+    Raises:
+        UnavailableError: the list of wrong tries is damaged, so that no passphrase is looked at.
+    """
+    # Without the lock: whoever only asks must not stand in the way of who unlocks, and the file is
+    # replaced as a whole.
+    waits = {name: _wait_s(count) for name, count in _load(state / "keys").counts.items()}
+    return {name: wait_s for name, wait_s in waits.items() if wait_s and name != UNKNOWN}
+
+
 def _demand_pause(count: _Count | None) -> None:
-    if count is None:
-        return
+    if count is not None and (wait_s := _wait_s(count)):
+        raise TooManyTriesError(wait_s)
+
+
+def _wait_s(count: _Count) -> int:
     # After a restart the boot's own age is what has passed at least.
     same_boot = count.boot_id == clock.boot_id()
     passed_s = clock.now() - (count.boottime if same_boot else 0.0)
-    wait_s = delay_s(count.failures) - passed_s
-    if wait_s > 0:
-        raise TooManyTriesError(math.ceil(wait_s))
+    return max(math.ceil(delay_s(count.failures) - passed_s), 0)
 
 
 def _with_failure(tries: _Tries, technician: str) -> _Tries:

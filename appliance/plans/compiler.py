@@ -272,6 +272,17 @@ def compile_recovery(
     return _assemble(work, NO_CONTAINER, "", checks, {})
 
 
+def fit_container(profile: Profile, image: Image) -> list[EraseRange]:
+    """What a container would erase and write, by the profile alone: no ECU is asked.
+
+    Raises:
+        PlanError: it does not fit, so that no plan could be made of it for any ECU.
+    """
+    _sequence(profile, profile.flash)
+    _set_by(profile, image)
+    return lay_out(profile, image.segments, image.erase)
+
+
 def writable_regions(profile: Profile) -> list[str]:
     """Names of the regions that a restore can write."""
     return [region.name for region in profile.memory if region.write] if profile.flash else []

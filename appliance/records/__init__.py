@@ -16,12 +16,12 @@ from appliance.records.report import report_pdf
 from appliance.records.vehicle import (
     Customer,
     Vehicle,
-    check_digit_fits,
     checked_vin,
     parse_vehicle,
     vehicle,
 )
 from appliance.records.view import JobState, JobView
+from appliance.vin import check_digit_fits
 
 __all__ = [
     "KINDS",

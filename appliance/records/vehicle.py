@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
+from appliance.vin import form_problems, written
 from hw.errors import UsageError
-
-_VIN = re.compile("[A-HJ-NPR-Z0-9]{17}")
-# ISO 3779 leaves position 9 free; FMVSS 115 (49 CFR 565.15) makes it a check digit, in North
-# America and China only.
-_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-_VALUES = {
-    letter: int(digit)
-    for letter, digit in zip("ABCDEFGHJKLMNPRSTUVWXYZ", "12345678123457923456789", strict=True)
-}
 
 
 class Customer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,30 +44,13 @@ def checked_vin(text: str) -> str:
     Raises:
         UsageError: it has not 17 characters, or one that a VIN cannot have (I, O, Q among them).
     """
-    vin = re.sub(r"[\s-]", "", text).upper()
-    if len(vin) != 17:
+    vin = written(text)
+    if problems := form_problems(vin):
         raise UsageError(
-            f"A VIN has 17 characters, '{text}' has {len(vin)}.", "Read it off the car again."
-        )
-    if not _VIN.fullmatch(vin):
-        wrong = next(letter for letter in vin if not _VIN.fullmatch(letter * 17))
-        raise UsageError(
-            f"A VIN cannot hold '{wrong}': letters but I, O and Q, and digits.",
+            f"'{text}' is no VIN. {problems[0]}",
             "Read it off the car again; 1 and 0 are easily taken for I and O.",
         )
     return vin
-
-
-def check_digit_fits(vin: str) -> bool:
-    """Whether position 9 is the check digit of North America and China (49 CFR 565.15).
-
-    Other makers use that position freely, so a misfit is worth a note and never a refusal.
-    """
-    total = sum(
-        weight * (int(letter) if letter.isdigit() else _VALUES[letter])
-        for weight, letter in zip(_WEIGHTS, vin, strict=True)
-    )
-    return vin[8] == "0123456789X"[total % 11]
 
 
 def vehicle(
@@ -104,3 +77,13 @@ def parse_vehicle(text: str) -> Vehicle:
     words = [word.strip(",;()") for word in text.split()]
     vin = next((word for word in words if len(word) == 17 and word.isalnum()), "")
     return vehicle(text, vin)
+
+
+def described(text: str, *words: str | int | None) -> str:
+    """A description from free text and the make, model and year that it does not say already."""
+    parts = [text.strip()]
+    for word in words:
+        shown = str(word or "").strip()
+        if shown and shown.casefold() not in " ".join(parts).casefold().split():
+            parts.append(shown)
+    return " ".join(part for part in parts if part)

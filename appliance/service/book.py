@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from appliance.api.messages import ChainVerified, File, JobEvent, Jobs, JobView
 from appliance.identity import Unlocked
-from appliance.records import Body, Event, JobFilter, Records, parse_vehicle
+from appliance.records import Body, Event, JobFilter, Records
 from appliance.records.events import (
     BackupMade,
     HwEvent,
@@ -23,7 +23,7 @@ from appliance.records.events import (
     WriteStarted,
 )
 from appliance.records.export import export_files, note_export
-from appliance.records.vehicle import Customer
+from appliance.records.vehicle import Customer, Vehicle
 from appliance.records.view import JobView as RecordView
 from appliance.service.plans import KeptChecks, KeptPlan, decode_checks, encode_checks
 from appliance.store import Store
@@ -32,6 +32,7 @@ from hw.messages import EventBody, Outcome, RunInfo
 from hw.sshsig import AllowedSigners
 
 log = logging.getLogger("fieldkit.book")
+R = TypeVar("R")
 
 DATABASE = "appliance.db"
 JOBS_AT_ONCE = 500
@@ -72,12 +73,9 @@ class Book:
 
     # Jobs -------------------------------------------------------------------------------------
 
-    def new_job(self, customer: str, vehicle: str, complaint: str) -> str:
-        """Open a job; a VIN in the words about the vehicle is checked."""
-        view = self.records.create_job(
-            Customer(name=customer), parse_vehicle(vehicle), complaint, self.technician
-        )
-        return view.job
+    def new_job(self, customer: Customer, car: Vehicle, complaint: str) -> str:
+        """Open a job."""
+        return self.records.create_job(customer, car, complaint, self.technician).job
 
     def find(self, word: str) -> str:
         """A job's id, from its id or the beginning or end of it."""
@@ -113,10 +111,20 @@ class Book:
         Raises:
             ChainBroken: nothing that is damaged is exported.
         """
+        return self.export_by(job, lambda files: files)
+
+    def export_by(self, job: str, deliver: Callable[[list[File]], R]) -> R:
+        """Hand every file of a job's export to `deliver`; only if that goes well the export goes
+        on the record.
+
+        Raises:
+            ChainBroken: nothing that is damaged is exported.
+        """
         files = export_files(self.records, job)
+        delivered = deliver([File(name=name, content=content) for name, content in files.items()])
         note_export(self.records, job, files, Path(job))
         self._tell()
-        return [File(name=name, content=content) for name, content in files.items()]
+        return delivered
 
     # Events -----------------------------------------------------------------------------------
 
@@ -250,6 +258,10 @@ def _job_shown(view: RecordView) -> JobView:
         customer=view.customer.name,
         vehicle=view.vehicle.name,
         complaint=view.complaint,
+        phone=view.customer.phone,
+        email=view.customer.email,
+        vin=view.vehicle.vin,
+        plate=view.vehicle.plate,
         made=view.made,
         state=view.state,
         what=view.what,

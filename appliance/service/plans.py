@@ -78,6 +78,7 @@ def plan_view(document: bytes) -> PlanView:
         risk_class=plan.risk.risk_class,
         risk_text=plan.risk.text,
         risk_digest=plan.risk.digest,
+        window=plan.window,
         lines=describe(plan),
         payload_bytes=plan.payload_size,
         file=document,

@@ -1,8 +1,8 @@
 """`Service`: one method for each thing that the API offers.
 
 Threads: the API calls from worker threads; one thread keeps the connection to hw, one brings hw's
-events onto the record. While the kit is locked only `status`, `doctor` and `unlock` work: keys,
-jobs and backups are encrypted until a technician comes.
+events onto the record. While the kit is locked only `status`, `doctor`, `technicians`, `unlock` and
+the list of profiles work: keys, jobs and backups are encrypted until a technician comes.
 """
 
 from __future__ import annotations
@@ -16,27 +16,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from msgspec import structs
+
 from appliance.api import messages as m
-from appliance.identity import Unlocked, sign_profile
+from appliance.identity import Unlocked, list_technicians, sign_profile
 from appliance.identity import unlock as unlock_kit
+from appliance.identity.tries import waits_s
 from appliance.plans.compiled import CompiledPlan
 from appliance.plans.compiler import compile_coding, compile_flash, compile_restore
 from appliance.plans.values import read_field
 from appliance.profiles.loader import load_profile, parse_profile, signature_path
 from appliance.profiles.schema import Coding, Identification, Profile, text_of
+from appliance.records import Customer, Vehicle, parse_vehicle, vehicle
 from appliance.records.events import BackupVerified, CopyFound, DidValue, Identified, Note
+from appliance.records.vehicle import described
 from appliance.service.backing import BackupDesk
 from appliance.service.book import JOBS_AT_ONCE, Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
+from appliance.service.coding import coding_view
 from appliance.service.doctor import examine
 from appliance.service.errors import EcuRefused, Locked
 from appliance.service.hwlink import HwLink
 from appliance.service.ingest import Ingest
+from appliance.service.kitstate import KitState, Seen
+from appliance.service.links import is_discovery
 from appliance.service.plans import kept, plan_view, read_container
+from appliance.service.sticks import FromStick, StickDesk
 from appliance.service.writing import UNFINISHED, Writer
 from hw.client import HwClient
 from hw.config import load_config
-from hw.errors import BadInputError, FieldKitError, UnavailableError, UsageError
+from hw.errors import FieldKitError, UnavailableError, UsageError
 from hw.messages import RunInfo, Status
 
 log = logging.getLogger("fieldkit.service")
@@ -65,6 +74,7 @@ class Service:
 
     def __init__(self, state: Path, run: Path) -> None:
         self._state = state
+        self._kit = KitState(state)
         self._ingest = Ingest(self._hw_client)
         self._hw = HwLink(run / "hw.sock", self._ingest.take, self._ingest.wake)
         self._lock = threading.RLock()
@@ -91,6 +101,7 @@ class Service:
     def status(self) -> m.KitStatus:
         """The kit in this moment."""
         hw, runs = self._hw_status()
+        seen = self._kit.now()
         opened = self._opened
         who = opened.unlocked.technician if opened is not None else None
         return m.KitStatus(
@@ -100,7 +111,11 @@ class Service:
             hw=hw if isinstance(hw, Status) else None,
             hw_problem=_problem(hw) if isinstance(hw, FieldKitError) else None,
             runs=[run for run in runs if run.state in ("running", *UNFINISHED)],
-            simulated=list(hw.simulated) if isinstance(hw, Status) else self._simulated_media(),
+            simulated=list(hw.simulated) if isinstance(hw, Status) else _simulated_media(seen),
+            media=seen.media,
+            clock=seen.clock,
+            sync=m.Sync(state="not_set_up"),
+            supply=seen.supply,
         )
 
     def doctor(self) -> m.Doctor:
@@ -108,6 +123,20 @@ class Service:
         hw, _ = self._hw_status()
         checks = examine(self._state, hw, locked=self._opened is None)
         return m.Doctor(ready=all(check.ok is not False for check in checks), checks=checks)
+
+    def technicians(self) -> m.Technicians:
+        """Who can unlock the kit, and how long each must still wait after wrong tries.
+
+        Raises:
+            FieldKitError: a slot, or the list of wrong tries, is damaged.
+        """
+        waits = waits_s(self._state)
+        return m.Technicians(
+            technicians=[
+                m.TechnicianView(name=name, role=role, wait_s=waits.get(name, 0))
+                for name, role in list_technicians(self._state)
+            ]
+        )
 
     def unlock(self, asked: m.Unlock) -> m.Okay:
         """Open the kit; another technician who had it is replaced.
@@ -154,6 +183,11 @@ class Service:
         ]
         return m.ProfileView(name=name, title=profile.title, ecu=profile.ecu, writes=writes)
 
+    def profile_coding(self, name: str) -> m.CodingView:
+        """The coding that a profile names, with what each field can be."""
+        self._open()
+        return coding_view(load_profile(name, self._state).profile)
+
     def profile_sign(self, asked: m.SignProfile) -> m.ProfileSigned:
         """Sign a profile with the workshop's key; only a standalone kit holds it.
 
@@ -179,7 +213,59 @@ class Service:
             staged.unlink(missing_ok=True)
             signature_path(staged).unlink(missing_ok=True)
 
+    # Sticks -----------------------------------------------------------------------------------
+
+    def sticks(self) -> m.Sticks:
+        """USB sticks that are plugged in."""
+        self._open()
+        return m.Sticks(sticks=self._stick_desk().all())
+
+    def stick_files(self, path: str) -> m.StickFolder:
+        """What lies in a folder on a stick."""
+        self._open()
+        if not path:
+            raise UsageError("No folder is named.", "Name a stick's folder in path=.")
+        return self._stick_desk().files(path)
+
+    def container_inspect(self, asked: m.InspectContainer) -> m.ContainerView:
+        """What a container on a stick says of itself."""
+        self._open()
+        profile = load_profile(asked.profile, self._state).profile if asked.profile else None
+        return self._stick_desk().inspect(asked.path, profile)
+
+    def job_export_onto(self, job: str, asked: m.ExportOnto) -> m.ExportedOnto:
+        """Write a job's export onto a stick; only once it lies there, it goes on the record."""
+        book = self._open().book
+        found = book.find(job)
+        desk = self._stick_desk()
+
+        def deliver(files: list[m.File]) -> m.ExportedOnto:
+            stick, folder = desk.put(asked.stick, f"fieldkit-{found}", files)
+            return m.ExportedOnto(
+                what=f"The export lies on {stick.name} in the folder {folder}.",
+                stick=asked.stick,
+                folder=folder,
+                files=len(files),
+                size_bytes=sum(len(item.content) for item in files),
+            )
+
+        return book.export_by(found, deliver)
+
+    def _stick_desk(self) -> StickDesk:
+        return StickDesk(load_config(self._state))
+
     # The car ----------------------------------------------------------------------------------
+
+    def links(self) -> m.Links:
+        """Links that the kit's configuration names."""
+        self._open()
+        links = load_config(self._state).links
+        return m.Links(
+            links=[
+                m.LinkView(name=one.name, uri=one.uri, discovery=is_discovery(one.uri))
+                for one in links
+            ]
+        )
 
     def discover(self, link: str) -> m.Discovered:
         """ECUs that announce themselves."""
@@ -239,13 +325,24 @@ class Service:
         """Compile a flash."""
         opened = self._open()
         job = opened.book.find(asked.job)
-        image = read_container(asked.name, asked.content, asked.manifest)
+        source = self._container(asked)
+        image = read_container(source.name, source.content, source.manifest)
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
             live = identity_of(Ecu(self._hw.client(), loaded, asked.link).identification())
         plan = compile_flash(loaded, live, image, asked.link, job)
-        opened.book.keep_file(asked.content)
+        opened.book.keep_file(source.content)
         return self._keep(opened, job, plan)
+
+    def _container(self, asked: m.PlanFlash) -> FromStick:
+        if asked.path and asked.content is None and asked.manifest is None and not asked.name:
+            return self._stick_desk().container(asked.path)
+        if asked.content is None or not asked.name or asked.path:
+            raise UsageError(
+                "A flash takes one file: its name and content, or its path on a stick.",
+                "Give either of the two.",
+            )
+        return FromStick(asked.name, asked.content, asked.manifest)
 
     def plan_code(self, asked: m.PlanCode) -> m.PlanView:
         """Compile a change of coding."""
@@ -283,6 +380,14 @@ class Service:
         self._open()
         return plan_view(document)
 
+    def plan_kept(self, digest: str) -> m.PlanView:
+        """A plan that this kit made.
+
+        Raises:
+            UsageError: it did not.
+        """
+        return plan_view(self._open().book.plan(digest).document)
+
     def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
         view = plan_view(plan.document)
         opened.book.keep_plan(job, kept(plan), view.lines)
@@ -294,6 +399,7 @@ class Service:
         """Back up an ECU on both media and put it on the job's record."""
         opened = self._open()
         job = opened.book.find(asked.job)
+        asked = self._with_known_good(asked)
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
             ecu = Ecu(self._hw.client(), loaded, asked.link)
@@ -301,6 +407,17 @@ class Service:
             made = desk.make(job, loaded, ecu, asked)
         opened.book.append(job, desk.recorded(made))
         return desk.view(made)
+
+    def _with_known_good(self, asked: m.BackupMake) -> m.BackupMake:
+        """The request with its known-good file read, where that lies on a stick."""
+        if not asked.known_good_path:
+            return asked
+        if asked.known_good is not None:
+            raise UsageError(
+                "A known-good file is given twice: as content and by its path.", "Give one of them."
+            )
+        file = self._stick_desk().container(asked.known_good_path)
+        return structs.replace(asked, known_good=file.content, known_good_name=file.name)
 
     def backup_list(self) -> m.Backups:
         """All backups on the two media."""
@@ -334,7 +451,7 @@ class Service:
     def job_new(self, asked: m.JobNew) -> m.JobView:
         """Open a job."""
         opened = self._open()
-        job = opened.book.new_job(asked.customer, asked.vehicle, asked.complaint)
+        job = opened.book.new_job(_customer(asked), _vehicle(asked), asked.complaint)
         return opened.book.view(job)
 
     def job_list(self, words: str, before: str, limit: str) -> m.Jobs:
@@ -451,12 +568,10 @@ class Service:
         except FieldKitError as error:
             return error, []
 
-    def _simulated_media(self) -> list[str]:
-        """What is simulated as far as the configuration says so, while hw cannot be asked."""
-        try:
-            return ["media"] if load_config(self._state).media.simulated else []
-        except BadInputError:
-            return []  # `doctor` tells what is wrong with the configuration.
+
+def _simulated_media(seen: Seen) -> list[str]:
+    """What is simulated as far as the configuration says so, while hw cannot be asked."""
+    return ["media"] if seen.config is not None and seen.config.media.simulated else []
 
 
 def _problem(error: FieldKitError) -> m.Problem:
@@ -467,6 +582,16 @@ def _problem(error: FieldKitError) -> m.Problem:
         exit_status=error.exit_status,
         gate=getattr(error, "gate", ""),
     )
+
+
+def _customer(asked: m.JobNew) -> Customer:
+    return Customer(name=asked.customer, phone=asked.phone.strip(), email=asked.email.strip())
+
+
+def _vehicle(asked: m.JobNew) -> Vehicle:
+    vin = asked.vin.strip() or (parse_vehicle(asked.vehicle).vin if asked.vehicle.strip() else "")
+    description = described(asked.vehicle, asked.make, asked.model, asked.year)
+    return vehicle(description, vin, asked.plate, asked.odometer_km)
 
 
 # How values are shown -----------------------------------------------------------------------------

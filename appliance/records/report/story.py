@@ -26,7 +26,7 @@ from reportlab.platypus import (
 from appliance.records import events as e
 from appliance.records.report import layout as look
 from appliance.records.report.chart import trace_of, voltage_chart
-from appliance.records.vehicle import check_digit_fits
+from appliance.vin import check_digit_fits
 from hw.messages import GateChanged
 from hw.plan import VoltageWindow, decode_plan
 from hw.sshsig import fingerprint, public_key_of

@@ -4,73 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from appliance.age import new_identity
 from appliance.api.messages import Problem
 from appliance.api.openapi import document
 from appliance.api.routes import ROUTES
-from appliance.cli.setup import simulated_config
 from appliance.client import ApiError, Client, NotRunning
-from appliance.identity import init_kit
-from appliance.supervisor import Supervisor, appliance_program, in_environment
-
-NAME, PASSPHRASE = "maria", "correct horse battery staple"
-
-
-@dataclass
-class Kit:
-    """An appliance without hw, and raw HTTP to it."""
-
-    folder: Path
-    http: httpx.Client
-    client: Client
-    programs: Supervisor
-
-    def unlocked(self) -> Kit:
-        self.client.unlock(NAME, PASSPHRASE)
-        return self
-
-    def client_again(self) -> Client:
-        """Another client; close it."""
-        return Client(self.folder / "run" / "appliance.sock")
-
-    def post(self, path: str, body: Any) -> httpx.Response:
-        return self.http.post(f"/v1{path}", json=body)
-
-
-@pytest.fixture
-def kit(short_tmp: Path) -> Iterator[Kit]:
-    state, run = short_tmp / "state", short_tmp / "run"
-    run.mkdir()
-    init_kit(
-        state,
-        technicians=[(NAME, "owner", PASSPHRASE)],
-        workshop_recipient=new_identity()[1],
-        recovery_recipient=new_identity()[1],
-        config=simulated_config(state, run / "sim"),
-    )
-    environment = {"FIELDKIT_STATE": str(state), "FIELDKIT_RUN": str(run)}
-    path = run / "appliance.sock"
-    transport = httpx.HTTPTransport(uds=str(path))
-    with (
-        Supervisor(run, lambda _: None) as programs,
-        httpx.Client(transport=transport, base_url="http://kit", timeout=20) as http,
-        Client(path) as client,
-    ):
-        programs.start(in_environment(appliance_program(run), environment))
-        yield Kit(short_tmp, http, client, programs)
+from appliance.supervisor import appliance_program, in_environment
+from tests.appliance.api.conftest import NAME, Kit
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
@@ -110,13 +62,13 @@ def references(value: Any) -> Iterator[str]:
             yield from references(inner)
 
 
-def test_a_locked_kit_answers_status_doctor_and_unlock_only(kit: Kit) -> None:
+def test_a_locked_kit_answers_what_unlocking_needs_only(kit: Kit) -> None:
     assert kit.client.status().locked
     assert "hw" in {check.name for check in kit.client.doctor().checks}
     for route in ROUTES:
-        if route.path in ("/status", "/doctor", "/unlock", "/lock", "/profiles"):
+        if route.path in ("/status", "/doctor", "/technicians", "/unlock", "/lock", "/profiles"):
             continue
-        path = "/v1" + route.path.replace("{job}", "x").replace("{backup}", "x")
+        path = "/v1" + re.sub(r"{\w+}", "x", route.path)
         answer = kit.http.request(route.method, path, json=sample(route.request))
         assert answer.status_code == 423, route.path
         assert problem(answer)["code"] == "locked"
@@ -135,8 +87,8 @@ def sample(kind: type | None) -> dict[str, Any] | None:
             values[name] = special[name]
         elif name in ("content", "plan", "manifest", "known_good"):
             values[name] = "eA=="
-        elif name == "did":
-            values[name] = 0xF190
+        elif name in ("did", "year", "odometer_km"):
+            values[name] = 2000
         elif name == "install":
             values[name] = False
     return values

@@ -42,6 +42,34 @@ def test_the_configuration_is_read_back_as_it_was_given(tmp_path: Path) -> None:
     assert (config.outputs.write_enable, config.outputs.wiring) == ("gpio17", "standby")
     assert config.media.a == str(tmp_path / 'a "quoted\\" ü')
     assert not config.media.simulated
+    assert config.sticks.roots == ("/media", "/run/media")
+    assert config.links == []
+
+
+def test_links_and_roots_of_sticks_are_read_back_as_they_were_given(tmp_path: Path) -> None:
+    links = [
+        {"name": 'CAN "engine" ü', "uri": "can://socketcan/can0?tx=0x7E0&rx=0x7E8"},
+        {"name": "Ethernet", "uri": "doip://192.168.0.10"},
+    ]
+    sticks = {"roots": [str(tmp_path / "sticks")], "simulated": True}
+    media = {"a": "/media/a", "b": "/media/b"}
+    voltage = {"sensor": "ina219:///dev/i2c-1/0x40"}
+    made = {"voltage": voltage, "media": media, "sticks": sticks, "links": links}
+    make(tmp_path / "state", config=made)
+    config = load_config(tmp_path / "state")
+    assert [(link.name, link.uri) for link in config.links] == [
+        (link["name"], link["uri"]) for link in links
+    ]
+    assert config.sticks.simulated
+    assert [path.name for path in tmp_path.glob("sticks/*/*")] == ["demo-calibration.hex"]
+
+
+@pytest.mark.parametrize("link", [{"name": "", "uri": "doip://x"}, {"name": "x", "uri": "x"}])
+def test_a_link_without_name_or_scheme_is_refused(tmp_path: Path, link: dict[str, str]) -> None:
+    media = {"a": "/media/a", "b": "/media/b"}
+    config = {"voltage": {"sensor": "ina219:///dev/i2c-1/0x40"}, "media": media, "links": [link]}
+    with pytest.raises(BadInputError, match="configuration is wrong"):
+        make(tmp_path / "state", config=config)
 
 
 def test_each_principal_may_sign_for_its_own_purpose_only(pristine_kit: Path) -> None:

@@ -21,7 +21,7 @@ from appliance.identity import (
     sign_acknowledgment,
     unlock,
 )
-from appliance.identity.tries import FREE_TRIES, MAX_DELAY_S, delay_s
+from appliance.identity.tries import FREE_TRIES, MAX_DELAY_S, delay_s, waits_s
 from hw import clock
 from hw.errors import BadInputError, UnavailableError, UsageError
 from hw.sshsig import AllowedSigners, verify
@@ -111,6 +111,26 @@ def test_too_fast_a_try_is_not_looked_at_even_when_it_is_right(
         unlock(state, OWNER, OWNER_PASSPHRASE)
     at(1002.0)
     assert unlock(state, OWNER, OWNER_PASSPHRASE).technician.name == OWNER
+
+
+def test_how_long_to_wait_can_be_asked_without_a_try(state: Path, at: Callable[..., None]) -> None:
+    assert waits_s(state) == {}
+    at(1000.0)
+    fail(state, times=FREE_TRIES)
+    assert waits_s(state) == {OWNER: 2}
+    at(1000.5)
+    assert waits_s(state) == {OWNER: 2}
+    at(1002.0)
+    assert waits_s(state) == {}
+    assert len(failed_tries(state)) == FREE_TRIES, "asking is no try"
+
+
+def test_names_that_nobody_has_make_nobody_wait(state: Path, at: Callable[..., None]) -> None:
+    at(1000.0)
+    for name in ("eve", "mallory", "trudy", "oscar"):
+        with pytest.raises(PassphraseError):
+            unlock(state, name, OWNER_PASSPHRASE)
+    assert waits_s(state) == {}
 
 
 def test_the_delay_outlives_a_restart_and_a_reboot(state: Path, at: Callable[..., None]) -> None:

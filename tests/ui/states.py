@@ -1,0 +1,405 @@
+"""Fixed, realistic states of every screen, for the tour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from dataclasses import replace as dataclass_replace
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ui.models import words
+from ui.models.acknowledge import AcknowledgeState
+from ui.models.backups import BackupRow, BackupsState, CopyRow
+from ui.models.gates import GateRow, GatesState
+from ui.models.home import HomeState
+from ui.models.job_list import JobRow
+from ui.models.new_job import NewJobState
+from ui.models.plan import PlanState, PlanStep, WhatIf
+from ui.models.records import EventRow, RecordsState
+from ui.models.recovery import RecoveryState, RunRow
+from ui.models.result import ResultState
+from ui.models.status import StatusState
+from ui.models.unlock import TechnicianRow, UnlockState
+from ui.models.vehicle import EcuRow, LinkRow, ValueRow, VehicleState
+from ui.models.window import Window
+from ui.models.work import Container, OptionRow, WorkState
+from ui.models.write import WriteState
+from ui.settings import Settings, SettingsState
+
+S = TypeVar("S", bound=Struct)
+
+
+@dataclass
+class FakeModel:
+    """A model that holds one state and notes what a screen asks of it."""
+
+    state: Struct
+    asked: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    subscribers: list[Callable[[Any], None]] = field(default_factory=list)
+
+    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        self.subscribers.append(callback)
+        callback(self.state)
+        return lambda: self.subscribers.remove(callback)
+
+    def change(self, state: Struct) -> None:
+        self.state = state
+        for callback in tuple(self.subscribers):
+            callback(state)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.asked.append((name, arguments))
+
+
+STATUS = StatusState(
+    fresh=True,
+    volts=12.64,
+    gate="CLOSED",
+    gate_word="Closed",
+    link="can://socketcan/can0?tx=0x7E0&rx=0x7E8",
+    media_a="present",
+    media_b="missing",
+    sync="not_set_up",
+    clock="unsynchronised",
+    wall="2026-11-27T14:05:11+00:00",
+    supply="ok",
+    locked=False,
+    technician="Thandi",
+)
+NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
+
+TECHNICIANS = tuple(
+    TechnicianRow(name=name, role=role)
+    for name, role in (
+        ("Thandi", "master"),
+        ("Jan de Villiers", "technician"),
+        ("Uwe", "technician"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop of the tour: a screen in one state."""
+
+    name: str
+    screen: str
+    state: Struct
+    status: StatusState = STATUS
+    then: Callable[[Any], None] | None = None
+    """What is done next, for a second look."""
+
+
+WINDOW = Window(
+    start_min_v=12.5,
+    start_max_v=14.8,
+    settle_s=10.0,
+    hold_v=12.0,
+    cut_v=11.0,
+    resume_v=12.5,
+    resume_after_s=5.0,
+    over_v=15.0,
+)
+JOBS = tuple(
+    JobRow(
+        job=f"0197{number:04d}",
+        customer=customer,
+        vehicle=vehicle,
+        complaint=complaint,
+        made="2026-11-27T09:12:00+00:00",
+        state=state,
+        state_word=word,
+        unfinished=state == "aborted_recoverable",
+    )
+    for number, (customer, vehicle, complaint, state, word) in enumerate(
+        (
+            (
+                "Jan de Villiers",
+                "Polo Vivo 1.4",
+                "Gearbox slips when cold",
+                "aborted_recoverable",
+                "Stopped, can be recovered",
+            ),
+            ("Nomvula Dlamini", "Hilux 2.8 GD-6", "Limp mode", "verified", "Verified"),
+            ("Autohaus Müller & Söhne GmbH", "Golf VII 2.0 TDI, Kombi", "", "draft", "Draft"),
+        )
+    )
+)
+NEW_JOB = NewJobState(
+    customer="Jan de Villiers",
+    vehicle="Polo Vivo 1.4",
+    vin="WVWZZZ6RZHY123456",
+    plate="CA 123-456",
+    vin_good=True,
+    vin_length=17,
+    vin_note="The check digit is not used by this maker.",
+    vin_check="not_used",
+    can_save=True,
+)
+LINKS = (
+    LinkRow(name="CAN 500 kbit/s", uri="can://socketcan/can0?tx=0x7E0&rx=0x7E8", discovery=False),
+    LinkRow(name="DoIP", uri="doip://169.254.10.10:13400?source=0x0E00", discovery=True),
+)
+ECUS = (
+    EcuRow(profile="sim-flash", title="Engine control, simulated", ecu="sim.engine",
+           can_flash=True, can_code=True, problem=""),
+    EcuRow(profile="generic-uds", title="Any ECU with UDS", ecu="generic",
+           can_flash=False, can_code=False, problem=""),
+    EcuRow(profile="acme-tcu", title="Gearbox control", ecu="acme.tcu",
+           can_flash=False, can_code=False, problem="Its signature is missing."),
+)  # fmt: skip
+VALUES = tuple(
+    ValueRow(did=did, label=label, text=text, refused=refused)
+    for did, label, text, refused in (
+        ("0xF190", "VIN", "WVWZZZ6RZHY123456", ""),
+        ("0xF187", "Spare part number", "04E 906 027 HB", ""),
+        ("0xF189", "Software version", "1402", ""),
+        ("0xF18C", "Serial number", "", "Security access denied (0x33)"),
+        ("0x0600", "Coding", "start-stop on, market ZA, gear 6", ""),
+    )
+)
+READ = VehicleState(
+    links=LINKS, ecus=ECUS, link=LINKS[0].uri, profile="sim-flash",
+    title="Engine control, simulated", ecu="sim.engine", values=VALUES, backup="b1",
+    can_go_on=True,
+)  # fmt: skip
+OPTIONS = (
+    OptionRow(setting="0600.start_stop", group="Coding", label="Start-stop", current="on",
+              chosen="off", values=("on", "off"), labels=("On", "Off"), minimum=None,
+              maximum=None, step=None, unit=""),
+    OptionRow(setting="0600.idle", group="Coding", label="Idle speed", current="780", chosen="",
+              values=(), labels=(), minimum=700.0, maximum=900.0, step=10.0, unit="1/min"),
+)  # fmt: skip
+CONTAINER = Container(
+    path="/media/usb/engine_1402.vbf", name="engine_1402.vbf", good=True, what="", next_step="",
+    fits=True, usable=True,
+    facts=(
+        ("Format", "vbf"),
+        ("Part numbers", "04E906027HB"),
+        ("Version", "1402"),
+        ("Size", "512.4 kB"),
+        ("Written to", "Application"),
+        ("Blocks", "0x00010000, 512.0 kB"),
+        ("Checksums", "file_checksum: good"),
+        ("SHA-256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+    ),
+)  # fmt: skip
+RISK = (
+    "Job 0197: software of the engine control is written.\n"
+    "If the write does not end, the engine does not start until it was recovered with this kit. "
+    "Keep the battery on a supply, the bonnet open and every plug where it is.\n"
+    "The supply must stay between 12.0 V and 15.0 V."
+)
+PLAN = PlanState(
+    title="Program engine_1402.vbf", ecu="sim.engine", link=LINKS[0].uri,
+    risk_class="programming", duration="About 4 minutes.", payload="512.0 kB",
+    steps=tuple(
+        PlanStep(number=number, kind="other", text=text)
+        for number, text in enumerate(
+            (
+                "Enter session 0x02 (programming).",
+                "Unlock with security level 0x11.",
+                "Erase 0x00010000 to 0x0008FFFF, about 6 s.",
+                "Write 512.0 kB in 130 blocks, about 3 minutes.",
+                "Check: routine 0x0202 must answer 0x00.",
+                "Reset the ECU and wait 3 s.",
+            ),
+            1,
+        )
+    ),
+    tail=("Normal communication is restored on every way out.",),
+    risk_text=RISK, window=WINDOW, digest="ab" * 32,
+    what_if=(
+        WhatIf(what="The voltage sags below 12 V",
+               then="The write is held and goes on by itself after 5 s above 12.5 V."),
+        WhatIf(what="The kit or its supply fails",
+               then="The journal says where it stopped. Recovery finishes the write."),
+    ),
+)  # fmt: skip
+TITLES = {
+    "VOLTAGE_CHECK": "Battery voltage",
+    "DUAL_BACKUP": "Two backups",
+    "CHECKSUM_MATCH": "Checksums and ECU",
+    "USER_ACKNOWLEDGMENT": "Your acknowledgment",
+}
+
+
+def gates(*states: str) -> tuple[GateRow, ...]:
+    return tuple(
+        GateRow(
+            gate=gate,
+            title=title,
+            state=state,  # type: ignore[arg-type]  # one of RowState
+            reason="Medium B is missing." if state == "refused" else "",
+            next_step="Plug it in and check again." if state == "refused" else "",
+        )
+        for (gate, title), state in zip(TITLES.items(), states, strict=True)
+    )
+
+
+TRACE: tuple[tuple[float, float | None], ...] = tuple(
+    (at / 10, None if 200 <= at < 230 else 12.7 - (0.9 if 300 <= at < 340 else 0) + at % 7 / 60)
+    for at in range(600)
+)
+WRITING = WriteState(
+    job="0197", run="r1", title="Program engine_1402.vbf", running=True, followed=True,
+    gate="OPEN", gate_word="Open", volts=12.64, trace=TRACE, step=4, steps=6,
+    step_name="transfer data", block=57, blocks=130, done_bytes=229376, total_bytes=524288,
+    part=229376 / 524288, rate=2950.0, remaining_s=100.0, can_abort=True,
+)  # fmt: skip
+HELD = replace(
+    WRITING, gate="HELD", gate_word="Held", takeover="held", volts=11.62, rate=None,
+    remaining_s=None, reason="The voltage fell below 12.0 V.",
+    gate_next_step="Connect a supply to the battery. The write goes on by itself after 5 s above "
+    "12.5 V.",
+)  # fmt: skip
+CUT = replace(
+    HELD, gate="CUT", gate_word="Cut", takeover="cut", volts=10.8, can_resume=True,
+    reason="The voltage fell below 11.0 V. The write was stopped at block 57.",
+    gate_next_step="Connect a supply, wait until the voltage stands above 12.5 V, then resume.",
+)  # fmt: skip
+RESULT = ResultState(
+    job="0197c0de", customer="Jan de Villiers", vehicle="Polo Vivo 1.4", outcome="verified",
+    outcome_word="Verified", outcome_what="The ECU checked it and it reads back the same.",
+    outcome_next_step="Clear the trouble codes and start the engine.", action="home", events=412,
+    head="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+)  # fmt: skip
+RUN = RunRow(
+    run="r1", job="0197c0de", customer="Jan de Villiers", vehicle="Polo Vivo 1.4",
+    ecu="sim.engine", state="interrupted", state_word="Interrupted, can be recovered", step=4,
+    done="229.4 kB", total="524.3 kB", part=0.44, what="The kit lost its supply in block 57.",
+)  # fmt: skip
+
+
+def view(name: str) -> Callable[[Any], None]:
+    """Turn the page to another of its views."""
+    return lambda shell: setattr(shell.page, "view", name)
+
+
+BACKUPS = tuple(
+    BackupRow(
+        backup=f"b{number}", job="0197", ecu="sim.engine", profile="sim-flash",
+        made="2026-11-27T09:12:00+00:00", objects=("coding", "image"), refused=(), copies=copies,
+        simulated=False,
+    )
+    for number, copies in ((1, 2), (2, 1))
+)  # fmt: skip
+
+
+STOPS = (
+    Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
+         can_try=True),
+         NO_VOLTAGE, lambda shell: shell.page.ask()),
+    Stop(
+        "unlock-wrong",
+        "unlock",
+        UnlockState(
+            technicians=TECHNICIANS, technician="Thandi", wait_s=8, wrong_tries=3, write_runs=True,
+            what="The passphrase is wrong.", next_step="Type it again.",
+        ),
+    ),
+    Stop("home", "home", HomeState(unfinished=JOBS[:1], today=JOBS[1:2], drafts=JOBS[2:])),
+    Stop("home-empty", "home", HomeState()),
+    Stop("home-found", "home", HomeState(query="polo", found=JOBS, more=True)),
+    Stop("new-job", "new_job", NewJobState(), then=lambda shell: shell.page.ask("vin", "VIN")),
+    Stop("new-job-full", "new_job", NEW_JOB,
+         then=lambda shell: shell.page.ask("customer", "Customer")),
+    Stop("new-job-vin", "new_job", replace(NEW_JOB, vin="WVWZZZ6RZHY12345G", vin_good=False,
+         vin_problems=("The last four characters must be digits.",), can_save=False,
+         vin_suggestion="WVWZZZ6RZHY123456"),
+         then=lambda shell: shell.page.ask("phone", "Phone")),
+    Stop("vehicle-links", "vehicle", VehicleState(links=LINKS, ecus=ECUS)),
+    Stop("vehicle-ecus", "vehicle", VehicleState(links=LINKS, ecus=ECUS, link=LINKS[0].uri)),
+    Stop("vehicle-busy", "vehicle", VehicleState(links=LINKS, ecus=ECUS, link=LINKS[0].uri,
+         busy=True)),
+    Stop("vehicle-read", "vehicle", READ),
+    Stop("work", "work", WorkState(can_code=True, can_flash=True)),
+    Stop("work-coding", "work", WorkState(kind="coding", can_code=True, options=OPTIONS,
+         can_plan=True), then=lambda shell: shell.page.choose("0600.start_stop")),
+    Stop("work-no-stick", "work", WorkState(kind="programming", can_flash=True)),
+    Stop("work-file", "work", WorkState(kind="programming", can_flash=True, folder="/media/usb",
+         container=CONTAINER, can_plan=True)),
+    Stop("plan", "plan", PLAN, then=view("risk")),
+    Stop("gates-checking", "gates", GatesState(rows=gates("working", "working", "working",
+         "waiting"), window=WINDOW, volts=12.64, in_window=True, busy=True)),
+    Stop("gates-refused", "gates", GatesState(rows=gates("passed", "refused", "passed", "waiting"),
+         window=WINDOW, volts=12.64, in_window=True, can_back_up=True)),
+    Stop("gates-passed", "gates", GatesState(rows=gates("passed", "passed", "passed", "waiting"),
+         window=WINDOW, volts=13.9, in_window=True, can_go_on=True)),
+    Stop("gates-no-voltage", "gates", GatesState(rows=gates("waiting", "waiting", "waiting",
+         "waiting"), window=WINDOW, volts_reason="The sensor is silent."), NO_VOLTAGE),
+    Stop("acknowledge", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK)),
+    Stop("acknowledge-hold", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK,
+         has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6)),
+    Stop("write", "write", WRITING),
+    Stop("write-held", "write", HELD),
+    Stop("write-cut", "write", CUT),
+    Stop("result-verified", "result", RESULT, then=view("record")),
+    Stop("result-aborted", "result", replace(RESULT, outcome="aborted_recoverable",
+         outcome_word="Stopped: it can be recovered", action="recover",
+         outcome_what="The technician ended the write at block 57.",
+         outcome_next_step="Recover it now; the car does not start before.")),
+    Stop("result-refused", "result", replace(RESULT, outcome="refused", action="gates",
+         outcome_word="Refused: nothing was sent", outcome_what="The voltage was 12.1 V.",
+         outcome_next_step="Connect a supply and try again.")),
+    Stop("recovery", "recovery", RecoveryState(runs=(RUN,))),
+    Stop("backups", "backups", BackupsState(backups=BACKUPS)),
+    Stop("backups-one", "backups", BackupsState(backups=BACKUPS, chosen=BACKUPS[0], whole=False,
+         copies=(CopyRow(folder="/media/a/b1", state="whole", found=()),
+                 CopyRow(folder="/media/b/b1", state="repaired", found=("image.bin differed",))))),
+    Stop("records", "records", RecordsState(found=JOBS, more=True)),
+    Stop("records-one", "records", RecordsState(job="0197", title="Jan de Villiers, Polo Vivo 1.4",
+         events=tuple(EventRow(seq=412 - at, kind=kind, wall="2026-11-27T09:12:00+00:00")
+                      for at, kind in enumerate(("outcome", "step_done", "gate"))),
+         length=412, head="9f86d081884c7d65", whole=True)),
+    Stop("menu", "menu", STATUS),
+    Stop("settings", "settings", SettingsState(settings=Settings(), has_brightness=True,
+         brightness=75), then=lambda shell: shell.page.choose("theme")),
+    Stop("about", "about", STATUS),
+    Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
+         next_step="Wait a moment. If it stays like this, switch the kit off and on again."),
+         NO_VOLTAGE),
+    Stop("gone-writing", "gone", StatusState(gone=True, write_goes_on=True,
+         what="The appliance does not answer.", next_step="Wait a moment."), NO_VOLTAGE),
+)  # fmt: skip
+
+
+def stops() -> Iterator[Stop]:
+    """All stops, with the words that models choose in the language in use."""
+    for stop in STOPS:
+        yield dataclass_replace(
+            stop, state=in_language(stop.state), status=in_language(stop.status)
+        )
+
+
+def blank(state: Struct) -> Struct:
+    """The state that its model begins with; the same one where nothing is left out at first."""
+    try:
+        return type(state)()
+    except TypeError:
+        return state
+
+
+def in_language(state: S) -> S:
+    """A state as its model would give it now."""
+    changes: dict[str, Any] = {}
+    if getattr(state, "gate", ""):
+        changes["gate_word"] = words.gate_state(state.gate)  # type: ignore[attr-defined]
+    if getattr(state, "outcome", "") and hasattr(state, "outcome_word"):
+        changes["outcome_word"] = words.outcome(state.outcome)  # type: ignore[attr-defined]
+    if isinstance(state, GatesState):
+        changes["rows"] = tuple(
+            replace(row, title=words.gate_title(row.gate)) for row in state.rows
+        )
+    for name in ("unfinished", "today", "drafts", "found"):
+        rows = getattr(state, name, ())
+        if rows and isinstance(rows[0], JobRow):
+            changes[name] = tuple(
+                replace(row, state_word=words.job_state(row.state)) for row in rows
+            )
+    return replace(state, **changes)

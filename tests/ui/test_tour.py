@@ -1,0 +1,51 @@
+"""Every screen in every language, theme and size: large enough, legible, whole, and not left over.
+
+Pictures are in `build/tour`. Each size and language is one process with one theme, so that every
+value of each is seen on every screen; `TOUR=all` takes every combination.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT
+from ui.i18n import LANGUAGES
+from ui.theme import THEMES
+
+SIZES = ("800x480", "1024x600", "1280x720")
+LIMIT_S = 110
+
+
+def themes_of(size: str, language: str) -> list[str]:
+    names = list(THEMES)
+    turn = SIZES.index(size) + list(LANGUAGES).index(language)
+    return names if os.environ.get("TOUR") == "all" else [names[turn % len(names)]]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_screen_can_be_read_and_touched(size: str, language: str) -> None:
+    for theme in themes_of(size, language):
+        assert tour("--size", size, "--language", language, "--theme", theme) == []
+
+
+def tour(*options: str) -> list[str]:
+    out: Path = ROOT / "build" / "tour"
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.ui.tour", "--out", str(out), *options],
+        cwd=ROOT,
+        env=os.environ | {"SDL_VIDEODRIVER": "offscreen"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found: list[str] = json.loads(ran.stdout)
+    return found

@@ -1,0 +1,136 @@
+"""A tour of every screen in one window: screenshots, and what can be measured in the widget tree.
+
+Run as a process of its own: `python -m tests.ui.tour --size 800x480 --out build/tour`. Prints what
+is wrong as JSON, one list for the whole tour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.ui import looks
+from tests.ui.states import FakeModel, Stop, blank, stops
+from ui import i18n, program, theme
+from ui.models.navigation import NavigationState
+from ui.models.status import StatusState
+
+
+def main() -> int:
+    """Make the tour and print what was found."""
+    it = argparse.ArgumentParser()
+    it.add_argument("--size", type=program.size, default=(800, 480))
+    it.add_argument("--out", type=Path, required=True)
+    it.add_argument("--theme", action="append", choices=sorted(theme.THEMES))
+    it.add_argument("--language", action="append", choices=sorted(i18n.LANGUAGES))
+    it.add_argument("--only", default="")
+    options = it.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        program.log_to_standard_error()
+        program.prepare_environment(Path(home), kiosk=False)
+        program.configure(*options.size, kiosk=False, rotation=0)
+        # Nobody watches: no frame waits for the next one's time.
+        from kivy.config import Config  # noqa: PLC0415 - reads the environment when imported
+
+        Config.set("graphics", "maxfps", "0")
+        tour = Tour(options.size, options.out)
+        for name in options.theme or sorted(theme.THEMES):
+            for language in options.language or sorted(i18n.LANGUAGES):
+                tour.make(name, language, options.only)
+        tour.make_again(options.only)
+    json.dump(tour.found, sys.stdout, indent=1)
+    return 0
+
+
+class Tour:
+    """Shows stop after stop in one window and keeps what was found wrong."""
+
+    def __init__(self, size: tuple[int, int], out: Path) -> None:
+        from kivy.core.window import Window  # noqa: PLC0415 - opens it when imported
+
+        from ui import app  # noqa: PLC0415 - imports the window
+
+        self.found: list[str] = []
+        self._window, self._app, self._out, self._size = Window, app, out, size
+        app.set_up(*size)
+        out.mkdir(parents=True, exist_ok=True)
+
+    def make(self, theme_name: str, language: str, only: str = "") -> None:
+        """Every stop, in one theme and language."""
+        theme.NOW.use(theme_name)
+        i18n.use(language)
+        for stop in stops():
+            if only in stop.name:
+                for name, root in self._shown(stop):
+                    where = f"{name} {self._size[0]}x{self._size[1]} {theme_name} {language}"
+                    self.found += [f"{where}: {one}" for one in looks.problems(root)]
+                    self._screenshot(f"{self._size[0]}-{theme_name}-{language}-{name}")
+
+    def make_again(self, only: str = "") -> None:
+        """No widget is left over when the tour is made a second time."""
+        counts = []
+        for _round in range(3):
+            for stop in stops():
+                if only in stop.name:
+                    for _shown in self._shown(stop):
+                        pass
+            self._frames()
+            gc.collect()
+            counts.append(looks.widgets_alive())
+        if counts[2] > counts[1]:
+            self.found.append(f"widgets leak: {counts}")
+
+    def _shown(self, stop: Stop) -> Iterator[tuple[str, object]]:
+        from kivy.clock import Clock  # noqa: PLC0415 - as above
+
+        status, model = FakeModel(StatusState()), FakeModel(blank(stop.state))
+        nav = FakeModel(NavigationState(can_go_back=True))
+        shell = self._app.make_shell(status)
+        shell.show(lambda edit: self._app.page_class(stop.screen)(model, nav, edit))
+        self._window.add_widget(shell)
+        # Shown first without anything, as in life: what the screen shows must follow its state.
+        self._frames()
+        status.change(stop.status)
+        model.change(stop.state)
+        try:
+            self._frames()
+            yield stop.name, shell
+            if stop.then is not None:
+                stop.then(shell)
+                self._frames()
+                yield f"{stop.name}-then", shell
+        finally:
+            self._window.remove_widget(shell)
+            shell.close()
+            Clock.tick()
+
+    def _frames(self) -> None:
+        from kivy.base import EventLoop  # noqa: PLC0415 - as above
+        from kivy.clock import Clock  # noqa: PLC0415 - as above
+
+        # Texts and layouts settle within a few frames; the picture is the one after.
+        for _frame in range(4):
+            Clock.tick()
+        EventLoop.idle()
+
+    def _screenshot(self, name: str) -> None:
+        from kivy.graphics.opengl import (  # noqa: PLC0415 - as above
+            GL_RGB,
+            GL_UNSIGNED_BYTE,
+            glReadPixels,
+        )
+        from PIL import Image  # noqa: PLC0415 - as above
+
+        self._window.dispatch("on_draw")
+        pixels = glReadPixels(0, 0, *self._size, GL_RGB, GL_UNSIGNED_BYTE)
+        image = Image.frombytes("RGB", self._size, bytes(pixels))
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(self._out / f"{name}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

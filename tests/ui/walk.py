@@ -1,0 +1,140 @@
+"""A technician's fingers on the real app: finds widgets by their words and touches them.
+
+Run as a process of its own: `python -m tests.ui.walk SOCKET STATE`. It unlocks the kit, opens a
+job, reads an ECU and changes the language, all through the window, and prints what it saw.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.stack import PASSPHRASE, TECHNICIAN
+from tests.ui import looks
+from ui import program
+from ui.settings import Settings
+
+LIMIT_S = 60.0
+
+
+class Finger:
+    """Touches what is on the screen."""
+
+    def __init__(self, app: Any) -> None:
+        from kivy.core.window import Window  # noqa: PLC0415 - opens it when imported
+
+        self._app, self._window, self._touches = app, Window, 0
+
+    def frames(self, count: int = 3) -> None:
+        from kivy.base import EventLoop  # noqa: PLC0415 - as above
+
+        for _frame in range(count):
+            EventLoop.idle()
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        end = time.monotonic() + LIMIT_S
+        while not (found := condition()):
+            if time.monotonic() > end:
+                raise SystemExit(f"waited in vain for: {what}; shown: {self.words()}")
+            self.frames(1)
+        return found
+
+    def words(self) -> list[str]:
+        """Every text on the screen."""
+        return [one.text for one in looks.tree(self._app.root) if getattr(one, "text", "")]
+
+    def see(self, text: str) -> None:
+        self.until(lambda: any(text in one for one in self.words()), text)
+
+    def target(self, text: str) -> Any:
+        from kivy.uix.behaviors import ButtonBehavior  # noqa: PLC0415 - as above
+
+        for one in looks.tree(self._app.root):
+            if isinstance(one, ButtonBehavior) and text in (
+                getattr(one, "key", None),
+                getattr(one, "words", None),
+                getattr(one, "title", None),
+            ):
+                return one
+        return None
+
+    def press(self, text: str, hold_s: float = 0.0) -> None:
+        """Touch a button, a row or a key."""
+        from kivy.tests.common import UnitTestTouch  # noqa: PLC0415 - as above
+
+        one = self.until(lambda: self.target(text), f"button {text}")
+        self.frames()
+        touch = UnitTestTouch(*one.to_window(*one.center))
+        touch.touch_down()
+        end = time.monotonic() + hold_s
+        while time.monotonic() < end:
+            self.frames(1)
+        self.frames()
+        touch.touch_up()
+        self.frames()
+
+    def type(self, text: str) -> None:
+        """Type on the keyboard of the screen."""
+        for letter in text:
+            self.press("space" if letter == " " else letter)
+        self.press("done")
+
+
+def main() -> int:
+    """Walk, and say what was seen."""
+    socket, state = (Path(one) for one in sys.argv[1:3])
+    program.log_to_standard_error()
+    program.prepare_environment(state, kiosk=False)
+    program.configure(800, 480, kiosk=False, rotation=0)
+    from kivy.base import EventLoop  # noqa: PLC0415 - opens the window
+
+    from ui.app import FieldKitApp  # noqa: PLC0415 - as above
+
+    app = FieldKitApp(state, Settings(), socket)
+    app._run_prepare()
+    finger = Finger(app)
+    try:
+        walk(finger, app)
+    finally:
+        app.stop()
+        EventLoop.close()
+    print("walked")
+    return 0
+
+
+def walk(finger: Finger, app: Any) -> None:
+    """From the locked kit to an ECU that was read."""
+    finger.see("Who is working?")
+    finger.press(TECHNICIAN)
+    finger.see("Passphrase")
+    finger.type("wrong")
+    finger.see("✗")
+    finger.press("Enter passphrase")
+    finger.type(PASSPHRASE)
+    finger.press("New job")
+    finger.press("Customer")
+    finger.type("ada")
+    finger.press("Vehicle")
+    finger.type("polo")
+    finger.press("Save")
+    finger.see("How is the car connected?")
+    finger.press("Back")
+    finger.press("Menu")
+    finger.press("Settings")
+    finger.press("Language")
+    finger.press("Deutsch")
+    finger.see("Einstellungen")
+    finger.press("Zurück")
+    finger.press("Zurück")
+    finger.see("Ada · Polo")
+    app.settings.set("language", "en")
+    finger.see("Jobs")
+    finger.press("Ada · Polo")
+    finger.see("How is the car connected?")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

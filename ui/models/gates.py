@@ -1,0 +1,178 @@
+"""The four gates before a write: each waiting, working, passed or refused, with reason and step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from appliance.client import FieldKitError, GateResult, messages
+from ui.i18n import _
+from ui.models import words
+from ui.models.shared import Asking, AskingState, Shared
+from ui.models.window import Window, in_start_window, window_of
+
+RowState = Literal["waiting", "working", "passed", "refused"]
+ACKNOWLEDGMENT = "USER_ACKNOWLEDGMENT"
+
+
+class GateRow(Struct, frozen=True, kw_only=True):
+    """One gate. `reason` and `next_step` are the gate's own sentences."""
+
+    gate: str
+    title: str
+    state: RowState
+    reason: str = ""
+    next_step: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+class GatesState(AskingState, frozen=True, kw_only=True):
+    """Attributes:
+    rows: the four gates, in order.
+    volts: now, None where there is none; `volts_reason` says why.
+    window: limits of the plan in hand.
+    in_window: a write could begin at this voltage; None where that cannot be said.
+    can_go_on: every gate but the acknowledgment has passed, so that it can be given.
+    can_back_up: the backup is what is missing, and it can be made from here.
+    """
+
+    rows: tuple[GateRow, ...] = ()
+    volts: float | None = None
+    volts_reason: str = ""
+    window: Window | None = None
+    in_window: bool | None = None
+    can_go_on: bool = False
+    can_back_up: bool = False
+
+
+class GatesModel(Asking[GatesState]):
+    """Asks the gates. No permit is made here, and nothing but reads is sent."""
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(GatesState(rows=_all("waiting")), shared)
+        self._plan = ""
+        shared.backend.subscribe(lambda _seen: self._look())
+
+    def open(self) -> None:
+        """The screen is shown: ask, unless this plan's refusal has just been told."""
+        desk = self._shared.desk.state
+        self._change(window=window_of(self._shared.desk.plan))
+        self._look()
+        if desk.plan != self._plan or not any(row.state == "refused" for row in self.state.rows):
+            self.check()
+
+    def check(self) -> None:
+        """Ask all gates."""
+        plan, job = self._shared.desk.plan, self._shared.desk.state.job
+        if plan is None:
+            return
+        self._plan = plan.digest
+        self._change(rows=_all("working"), can_go_on=False, can_back_up=False)
+        self._ask(lambda client: client.check(job, plan.file), self._checked, self._failed)
+
+    def refused(self, results: Sequence[GateResult]) -> None:
+        """The gates refused the write itself; nothing was sent."""
+        plan = self._shared.desk.plan
+        self._plan = plan.digest if plan is not None else ""
+        self._take(results, acknowledged=True)
+
+    def back_up(self, known_good: str = "") -> None:
+        """Make the backup that is missing, then ask again.
+
+        Args:
+            known_good: path on a stick of the file that stands in where the ECU refuses memory
+                readout; empty for none.
+        """
+        desk = self._shared.desk.state
+        request = messages.BackupMake(
+            link=desk.link,
+            profile=desk.profile,
+            job=desk.job,
+            known_good_path=known_good,
+        )
+        self._change(
+            rows=tuple(
+                _row(row.gate, "working") if row.gate == "DUAL_BACKUP" else row
+                for row in self.state.rows
+            ),
+            can_back_up=False,
+        )
+        self._ask(lambda client: client.backup_make(request), self._backed_up, self._failed)
+
+    def go_on(self) -> None:
+        """On to the acknowledgment."""
+        if self.state.can_go_on:
+            self._shared.navigation.go("acknowledge")
+
+    def _look(self) -> None:
+        seen = self._shared.backend.state
+        hw = seen.status.hw if seen.fresh and seen.status is not None else None
+        volts = hw.volts if hw is not None else None
+        self._change(
+            volts=volts,
+            volts_reason=hw.voltage_reason if hw is not None else _("The kit does not answer."),
+            in_window=in_start_window(volts, self.state.window),
+        )
+
+    def _checked(self, view: messages.GateView) -> None:
+        self._take(view.results, acknowledged=False)
+
+    def _take(self, results: Sequence[GateResult], *, acknowledged: bool) -> None:
+        told: dict[str, GateResult] = {result.gate: result for result in results}
+        rows = tuple(
+            _told(result)
+            if (result := told.get(gate)) is not None and (acknowledged or gate != ACKNOWLEDGMENT)
+            else _row(gate, "waiting")
+            for gate in words.GATES
+        )
+        refused = {row.gate for row in rows if row.state == "refused"}
+        asked = all(gate in told for gate in words.GATES)
+        desk = self._shared.desk.state
+        self._change(
+            rows=rows,
+            can_go_on=asked and not refused - {ACKNOWLEDGMENT},
+            can_back_up="DUAL_BACKUP" in refused and bool(desk.profile) and not desk.recovers,
+        )
+
+    def _backed_up(self, made: messages.BackupView) -> None:
+        self._shared.desk.add_backup(made.backup)
+        self.check()
+
+    def _failed(self, error: FieldKitError) -> None:
+        """No gate spoke, so none has passed; where the error names one, its row says it."""
+        named = getattr(error, "gate", "")
+        self._change(
+            rows=tuple(
+                _row(gate, "refused", error.what, error.next_step)
+                if gate == named
+                else _row(gate, "waiting")
+                for gate in words.GATES
+            ),
+            can_go_on=False,
+            can_back_up=bool(self._shared.desk.state.profile) and named == "DUAL_BACKUP",
+        )
+        self._tell(error)
+
+
+def _row(gate: str, state: RowState, reason: str = "", next_step: str = "") -> GateRow:
+    return GateRow(
+        gate=gate, title=words.gate_title(gate), state=state, reason=reason, next_step=next_step
+    )
+
+
+def _all(state: RowState) -> tuple[GateRow, ...]:
+    # The acknowledgment is the technician's: it waits while the others work.
+    return tuple(_row(gate, "waiting" if gate == ACKNOWLEDGMENT else state) for gate in words.GATES)
+
+
+def _told(result: GateResult) -> GateRow:
+    return GateRow(
+        gate=result.gate,
+        title=words.gate_title(result.gate),
+        state="passed" if result.passed else "refused",
+        reason=result.reason,
+        next_step=result.next_step,
+        facts=tuple(result.facts.items()),
+    )

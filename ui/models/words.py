@@ -1,0 +1,96 @@
+"""The screen's own words for what the appliance names: states, gates, outcomes, screens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ui.i18n import _
+
+Screen = Literal[
+    "gone",
+    "unlock",
+    "home",
+    "new_job",
+    "vehicle",
+    "work",
+    "plan",
+    "gates",
+    "acknowledge",
+    "write",
+    "result",
+    "recovery",
+    "backups",
+    "records",
+]
+
+GATES = ("VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT")
+"""The four gates, in the order in which they are asked."""
+
+
+def job_state(state: str) -> str:
+    """A job's state, as a list shows it."""
+    return {
+        "draft": _("Draft"),
+        "ready": _("Planned"),
+        "writing": _("Writing"),
+        "verified": _("Verified"),
+        "refused": _("Refused"),
+        "aborted_recoverable": _("Stopped, can be recovered"),
+    }.get(state, state)
+
+
+def run_state(state: str) -> str:
+    """Why a write is unfinished."""
+    return {
+        "running": _("Running"),
+        "aborted_recoverable": _("Stopped, can be recovered"),
+        "interrupted": _("Interrupted, can be recovered"),
+        "damaged": _("Interrupted, its journal is damaged"),
+    }.get(state, state)
+
+
+def gate_state(state: str) -> str:
+    """The gate's state in one word; none while it is not known."""
+    return {
+        "CLOSED": _("Closed"),
+        "ARMED": _("Armed"),
+        "OPEN": _("Open"),
+        "HELD": _("Held"),
+        "CUT": _("Cut"),
+    }.get(state, _("Unknown"))
+
+
+def gate_title(gate: str) -> str:
+    """What a gate looks at."""
+    return {
+        "VOLTAGE_CHECK": _("Battery voltage"),
+        "DUAL_BACKUP": _("Two backups"),
+        "CHECKSUM_MATCH": _("Checksums and ECU"),
+        "USER_ACKNOWLEDGMENT": _("Your acknowledgment"),
+    }.get(gate, gate)
+
+
+def outcome(name: str) -> str:
+    """How a write ended."""
+    return {
+        "verified": _("Verified"),
+        "refused": _("Refused: nothing was sent"),
+        "aborted_recoverable": _("Stopped: it can be recovered"),
+    }.get(name, name)
+
+
+def did(number: int) -> str:
+    """A DID as it is written."""
+    return f"0x{number:04X}"
+
+
+def size(count: int | None) -> str:
+    """A number of bytes as people read it; none for None."""
+    if count is None:
+        return ""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
