@@ -17,6 +17,9 @@ BENCH_READY := .venv-bench/fieldkit-ready
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
 	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount
+# What the screen draws with, on a desktop or without one; the wheels bring all the rest.
+DEBIAN_FOR_SCREEN := library:libGL.so.1=libgl1 library:libEGL.so.1=libegl1 \
+	library:libEGL_mesa.so.0=libegl-mesa0
 DEBIAN_FOR_BENCH := age=age stress-ng=stress-ng
 # The bench VM's emulator, what its kernel module is built with (objtool needs the library of
 # elfutils) and what the tests in it use.
@@ -31,7 +34,8 @@ DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
-demo: setup ## The main job, end to end, on the simulated car (about a minute).
+demo: setup ## The screen on the simulated car; without a display the main job on the console.
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SCREEN)
 	@$(BIN)/fieldkit demo
 
 test: setup tools lint ## Linters, types, import contracts, a sample of the campaign, every test.
@@ -89,7 +93,7 @@ clean: ## Remove everything that was made here.
 setup: $(READY)
 
 tools:
-	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_TESTS)
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_TESTS) $(DEBIAN_FOR_SCREEN)
 
 $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SETUP)
