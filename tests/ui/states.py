@@ -388,10 +388,10 @@ def blank(state: Struct) -> Struct:
 def in_language(state: S) -> S:
     """A state as its model would give it now."""
     changes: dict[str, Any] = {}
-    if getattr(state, "gate", ""):
-        changes["gate_word"] = words.gate_state(state.gate)  # type: ignore[attr-defined]
-    if getattr(state, "outcome", "") and hasattr(state, "outcome_word"):
-        changes["outcome_word"] = words.outcome(state.outcome)  # type: ignore[attr-defined]
+    if gate := getattr(state, "gate", ""):
+        changes["gate_word"] = words.gate_state(gate)
+    if (outcome := getattr(state, "outcome", "")) and hasattr(state, "outcome_word"):
+        changes["outcome_word"] = words.outcome(outcome)
     if isinstance(state, GatesState):
         changes["rows"] = tuple(
             replace(row, title=words.gate_title(row.gate)) for row in state.rows
