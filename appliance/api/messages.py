@@ -253,6 +253,8 @@ class KitStatus(_Body, frozen=True):
     role: str
     hw: Status | None
     hw_problem: Problem | None
+    record_problem: Problem | None
+    """Why what hw has done is not on the job's record yet, such as a full disk."""
     runs: list[RunInfo]
     """Runs that are under way or unfinished."""
     simulated: list[str]

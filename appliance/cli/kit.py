@@ -75,6 +75,8 @@ def _status_line(view: m.KitStatus) -> str:
 
 def _status_rows(view: m.KitStatus) -> list[tuple[str, str]]:
     rows = [("kit", "locked" if view.locked else f"unlocked by {view.technician} ({view.role})")]
+    if lag := view.record_problem:
+        rows.append(("record", f"not up to date: {lag.what} {lag.next_step}"))
     if view.hw is None:
         problem = view.hw_problem
         rows.append(("hw", f"{problem.what} {problem.next_step}" if problem else "not there"))

@@ -65,7 +65,8 @@ def one_try(keys: Path, technician: str) -> Iterator[None]:
 
     Raises:
         TooManyTriesError: the last wrong try is too recent; nothing was tried.
-        UnavailableError: another try is being looked at right now.
+        UnavailableError: another try is being looked at right now, or the state folder cannot be
+            written: a try that cannot be counted is not looked at.
     """
     with _locked(keys):
         before = _load(keys)
@@ -163,7 +164,13 @@ def _load(keys: Path) -> _Tries:
 
 
 def _store(keys: Path, tries: _Tries) -> None:
-    write_durably(keys / "tries.json", msgspec.json.encode(tries))
+    try:
+        write_durably(keys / "tries.json", msgspec.json.encode(tries))
+    except OSError as error:
+        raise UnavailableError(
+            f"The kit cannot count tries of a passphrase: {error.strerror}.",
+            "Free space in the state folder or mend its medium, then try again.",
+        ) from error
 
 
 @contextmanager

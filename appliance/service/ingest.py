@@ -46,6 +46,9 @@ class Ingest:
 
     Args:
         connect: gives the connection to hw, or raises.
+
+    Attributes:
+        problem: why events of hw are not on the record yet, None where they are.
     """
 
     def __init__(self, connect: Callable[[], HwClient]) -> None:
@@ -57,6 +60,7 @@ class Ingest:
         self._asked: HwClient | None = None
         self._simulated: Sequence[str] = ()
         self._catch_up = False
+        self.problem: FieldKitError | None = None
         self._stop = False
         self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
 
@@ -88,7 +92,7 @@ class Ingest:
     def shut(self) -> None:
         """The kit is being locked: the record is not touched any more after this returns."""
         with self._lock:
-            self._record = None
+            self._record, self.problem = None, None
 
     # The thread -------------------------------------------------------------------------------
 
@@ -104,8 +108,16 @@ class Ingest:
                 except FieldKitError as error:
                     # hw or the disk failed: the events stay in hw's journal and are read again
                     # after the next connection, unlock or event.
-                    log.warning("Events of hw were not recorded yet: %s", error)
                     self._catch_up = True
+                    self._tell(error)
+                else:
+                    self.problem = None
+
+    def _tell(self, error: FieldKitError) -> None:
+        """Once for each reason: it is tried again ten times a second."""
+        if self.problem is None or self.problem.what != error.what:
+            log.warning("Events of hw were not recorded yet: %s", error)
+        self.problem = error
 
     def _next_batch(self) -> list[Event]:
         first = self._queue.get()

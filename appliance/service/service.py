@@ -110,6 +110,7 @@ class Service:
             role=who.role if who is not None else "",
             hw=hw if isinstance(hw, Status) else None,
             hw_problem=_problem(hw) if isinstance(hw, FieldKitError) else None,
+            record_problem=_problem(lag) if (lag := self._ingest.problem) is not None else None,
             runs=[run for run in runs if run.state in ("running", *UNFINISHED)],
             simulated=list(hw.simulated) if isinstance(hw, Status) else _simulated_media(seen),
             media=seen.media,

@@ -182,7 +182,7 @@ def sag_in_the_middle_of_a_block(car: Car, volts: float) -> threading.Thread:
                     consecutive = 0
                 elif consecutive >= 0:
                     consecutive += 1
-        car.do("sag", volts=volts, for_s=2.0)
+        car.do("sag", volts=volts, for_s=1.0)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()

@@ -296,6 +296,7 @@ class Technician:
         """What the record says once it has caught up with hw."""
         began = time.monotonic()
         while (state := self._look().state) == "writing":
+            self._insist(self._status_of_record)
             self._pause(began, "hw has ended the write, the job's record has not")
         return state
 
@@ -319,6 +320,10 @@ class Technician:
         if status.hw_problem is not None:
             raise UnavailableError(status.hw_problem.what, status.hw_problem.next_step)
         return status
+
+    def _status_of_record(self) -> None:
+        if (lag := self._status().record_problem) is not None:
+            raise UnavailableError(lag.what, lag.next_step)
 
     def _insist(self, action: Callable[[], R]) -> R:
         """Try until it works, putting things right once patience is over."""

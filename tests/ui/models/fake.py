@@ -202,6 +202,7 @@ class FakeAppliance:
             role="" if self.locked else "lead",
             hw=None if self.hw_gone else hw,
             hw_problem=away if self.hw_gone else None,
+            record_problem=None,
             runs=list(self.runs),
             simulated=["car"],
             media=[_medium("a", "present"), _medium("b", self.media_b)],
