@@ -151,7 +151,11 @@ def backdrop(one: Any) -> tuple[float, float, float, float]:
             for instruction in canvas.children:
                 if isinstance(instruction, Color):
                     colour = tuple(instruction.rgba)
-                elif isinstance(instruction, shapes) and colour and instruction.size[1] > 20:
+                elif (
+                    isinstance(instruction, shapes)
+                    and colour
+                    and instruction.size[1] > one.height / 2
+                ):
                     topmost = (colour[0], colour[1], colour[2], 1.0)
             if topmost is not None:
                 return topmost  # type: ignore[no-any-return]  # Kivy brings no types

@@ -71,6 +71,10 @@ STATUS = StatusState(
     locked=False,
     technician="Thandi",
 )
+SIMULATED = replace(
+    STATUS, simulated=("car", "sensor"), link="can, doip", gate="CUT", volts=None,
+    media_a="read_only", supply="low",
+)  # fmt: skip
 NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
 
 TECHNICIANS = tuple(
@@ -304,7 +308,7 @@ STOPS = (
         ),
     ),
     Stop("home", "home", HomeState(unfinished=JOBS[:1], today=JOBS[1:2], drafts=JOBS[2:])),
-    Stop("home-empty", "home", HomeState()),
+    Stop("home-empty", "home", HomeState(), SIMULATED),
     Stop("home-found", "home", HomeState(query="polo", found=JOBS, more=True)),
     Stop("new-job", "new_job", NewJobState(), then=lambda shell: shell.page.ask("vin", "VIN")),
     Stop("new-job-full", "new_job", NEW_JOB,

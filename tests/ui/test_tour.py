@@ -35,6 +35,10 @@ def test_every_screen_can_be_read_and_touched(size: str, language: str) -> None:
         assert tour("--size", size, "--language", language, "--theme", theme) == []
 
 
+def test_no_widget_is_left_over_when_the_tour_is_made_again() -> None:
+    assert tour("--again") == []
+
+
 def tour(*options: str) -> list[str]:
     out: Path = ROOT / "build" / "tour"
     ran = subprocess.run(

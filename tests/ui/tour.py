@@ -29,6 +29,7 @@ def main() -> int:
     it.add_argument("--theme", action="append", choices=sorted(theme.THEMES))
     it.add_argument("--language", action="append", choices=sorted(i18n.LANGUAGES))
     it.add_argument("--only", default="")
+    it.add_argument("--again", action="store_true", help="only look for widgets that are left over")
     options = it.parse_args()
     with tempfile.TemporaryDirectory() as home:
         program.log_to_standard_error()
@@ -39,10 +40,12 @@ def main() -> int:
 
         Config.set("graphics", "maxfps", "0")
         tour = Tour(options.size, options.out)
-        for name in options.theme or sorted(theme.THEMES):
+        if options.again:
+            tour.make_again(options.only)
+            options.theme = []
+        for name in options.theme if options.theme is not None else sorted(theme.THEMES):
             for language in options.language or sorted(i18n.LANGUAGES):
                 tour.make(name, language, options.only)
-        tour.make_again(options.only)
     json.dump(tour.found, sys.stdout, indent=1)
     return 0
 
@@ -129,7 +132,9 @@ class Tour:
         self._window.dispatch("on_draw")
         pixels = glReadPixels(0, 0, *self._size, GL_RGB, GL_UNSIGNED_BYTE)
         image = Image.frombytes("RGB", self._size, bytes(pixels))
-        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(self._out / f"{name}.png")
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(
+            self._out / f"{name}.png", compress_level=1
+        )
 
 
 if __name__ == "__main__":

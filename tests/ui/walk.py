@@ -117,6 +117,7 @@ def walk(finger: Finger, app: Any) -> None:
     finger.press("New job")
     finger.press("Customer")
     finger.type("ada")
+    finger.see("Ada")
     finger.press("Vehicle")
     finger.type("polo")
     finger.press("Save")

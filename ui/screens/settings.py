@@ -74,7 +74,7 @@ class SettingsPage(Page):
 
     def _choices(self, name: str) -> dict[str | int, str]:
         if name == "language":
-            return dict(LANGUAGES.items())
+            return {code: name for code, name in LANGUAGES.items()}  # noqa: C416 - wider keys
         if name == "theme":
             return {value: _(text) for value, text in THEME_NAMES.items()}
         if name == "rotation":

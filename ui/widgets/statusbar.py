@@ -54,10 +54,12 @@ class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
         """The gate's state as symbol and word."""
         return f"{GATES.get(gate, UNKNOWN)} {word}" if word else f"{UNKNOWN} {_('Gate')}"
 
-    def link(self, uri: str) -> str:
-        """What kind of link is open."""
-        scheme = uri.partition(":")[0]
-        return f"{marks.LINKED} {LINKS.get(scheme, scheme) or marks.NONE}"
+    def link(self, links: str) -> str:
+        """What kind of link is open; a number where there are several."""
+        kinds = [one.partition(":")[0].strip() for one in links.split(",") if one.strip()]
+        if len(kinds) > 1:
+            return f"{marks.LINKED} {len(kinds)}"
+        return f"{marks.LINKED} {LINKS.get(kinds[0], kinds[0]) if kinds else marks.NONE}"
 
     def medium(self, name: str, state: str) -> str:
         """A backup medium: its letter and how it is."""
