@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from appliance.identity import (
     forget_failed_tries,
     list_technicians,
     sign_acknowledgment,
+    tries,
     unlock,
 )
 from appliance.identity.tries import FREE_TRIES, MAX_DELAY_S, delay_s, waits_s
@@ -40,6 +42,10 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, str], None]:
         monkeypatch.setattr(clock, "boot_id", lambda: boot)
 
     return set_clock
+
+
+def no_space(*_arguments: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def fail(state: Path, name: str = OWNER, times: int = 1) -> None:
@@ -291,3 +297,14 @@ def test_a_changed_passphrase_keeps_the_signing_key(state: Path) -> None:
         change_passphrase(state, TECHNICIAN, WRONG, "noch ein anderer")
     with pytest.raises(BadInputError, match="shorter"):
         change_passphrase(state, TECHNICIAN, "ganz neue Worte", "kurz")
+
+
+def test_a_try_that_cannot_be_counted_is_not_looked_at(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "write_durably", no_space)
+    with pytest.raises(UnavailableError, match="No space left on device") as caught:
+        unlock(state, OWNER, OWNER_PASSPHRASE)
+    assert "Free space" in caught.value.next_step
+    monkeypatch.undo()
+    assert unlock(state, OWNER, OWNER_PASSPHRASE).technician.name == OWNER
