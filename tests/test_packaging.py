@@ -137,7 +137,7 @@ def test_a_unit_may_touch_little_more_than_it_needs(
 
 def test_units_and_scripts_name_programs_that_the_project_installs() -> None:
     scripts = set(project()["project"]["scripts"])
-    assert scripts == {"fieldkit", "fieldkit-appliance", "fieldkit-hw"}
+    assert scripts == {"fieldkit", "fieldkit-appliance", "fieldkit-hw", "fieldkit-ui"}
     for name in UNITS:
         program = re.search(
             r"^ExecStart=(\S+)$", (ROOT / "systemd" / name).read_text(), re.MULTILINE
