@@ -1,7 +1,8 @@
 """A technician's fingers on the real app: finds widgets by their words and touches them.
 
-Run as a process of its own: `python -m tests.ui.walk SOCKET STATE`. It unlocks the kit, opens a
-job, reads an ECU and changes the language, all through the window, and prints what it saw.
+Run as a process of its own: `python -m tests.ui.walk SOCKET STATE WALK`. The walk `walk` unlocks
+the kit, opens a job and changes the language; `write` backs an ECU up, programs it from a stick and
+holds the button for it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ui import program
 from ui.settings import Settings
 
 LIMIT_S = 60.0
+HOLD_S = 4.0
 
 
 class Finger:
@@ -58,14 +60,31 @@ class Finger:
                 getattr(one, "words", None),
                 getattr(one, "title", None),
             ):
-                return one
+                return one if self.is_in_sight(one) else None
         return None
+
+    def is_in_sight(self, one: Any) -> bool:
+        """Nothing that it lies in has scrolled its middle away."""
+        around = one.parent
+        while around is not None and around is not around.parent:
+            if hasattr(around, "scroll_y"):
+                low = around.to_window(*around.pos)[1]
+                middle = one.to_window(*one.center)[1]
+                return bool(low <= middle <= low + around.height)
+            around = around.parent
+        return True
+
+    def scroll(self) -> None:
+        """Rows of a list that are out of sight are not there yet: look further down."""
+        for one in looks.tree(self._app.root):
+            if hasattr(one, "scroll_y") and one.height:
+                one.scroll_y = one.scroll_y - 0.05 if one.scroll_y > 0 else 1.0
 
     def press(self, text: str, hold_s: float = 0.0) -> None:
         """Touch a button, a row or a key."""
         from kivy.tests.common import UnitTestTouch  # noqa: PLC0415 - as above
 
-        one = self.until(lambda: self.target(text), f"button {text}")
+        one = self.until(lambda: self.target(text) or self.scroll(), f"button {text}")
         self.frames()
         touch = UnitTestTouch(*one.to_window(*one.center))
         touch.touch_down()
@@ -86,6 +105,7 @@ class Finger:
 def main() -> int:
     """Walk, and say what was seen."""
     socket, state = (Path(one) for one in sys.argv[1:3])
+    way = WALKS[sys.argv[3]]
     program.log_to_standard_error()
     program.prepare_environment(state, kiosk=False)
     program.configure(800, 480, kiosk=False, rotation=0)
@@ -97,7 +117,7 @@ def main() -> int:
     app._run_prepare()
     finger = Finger(app)
     try:
-        walk(finger, app)
+        way(finger, app)
     finally:
         app.stop()
         EventLoop.close()
@@ -136,6 +156,29 @@ def walk(finger: Finger, app: Any) -> None:
     finger.press("Ada · Polo")
     finger.see("How is the car connected?")
 
+
+def write(finger: Finger, _app: Any) -> None:
+    """From the list of jobs, of a kit that is unlocked, to a write that was verified."""
+    finger.press("Ada · Polo")
+    finger.press("engine, DoIP (simulated)")
+    finger.press("Engine ECU of the simulated car")
+    finger.press("Back up")
+    finger.see("Backed up")
+    finger.press("Choose work")
+    finger.press("Programming")
+    finger.press("demo-calibration.hex")
+    finger.press("Make the plan")
+    finger.press("Check the gates")
+    finger.press("Go on")
+    finger.press("Enter passphrase")
+    finger.type(PASSPHRASE)
+    # Too short: letting go cancels, and the button is there again.
+    finger.press("Hold to write", 0.5)
+    finger.press("Hold to write", HOLD_S)
+    finger.see("Verified")
+
+
+WALKS = {"walk": walk, "write": write}
 
 if __name__ == "__main__":
     sys.exit(main())

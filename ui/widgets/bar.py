@@ -36,16 +36,19 @@ class Bar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
         widget.fbind("applies", self._arrange)
         self._arrange()
 
+    def _wanted(self) -> list[Widget]:
+        shown = [one for one in self._choices if one.applies]
+        # A lone way back stays where it always is, and no larger.
+        alone = len(shown) == 1 and shown[0].rank == "secondary"
+        return [*shown, self._rest] if alone else shown
+
     def _arrange(self, *_args: object) -> None:
-        wanted = [one for one in self._choices if one.applies]
-        if wanted == [one for one in self.children[::-1] if one is not self._rest]:
-            return
-        self.clear_widgets()
-        for one in wanted:
-            super().add_widget(one)
-        if len(wanted) == 1 and wanted[0].rank == "secondary":
-            # A lone way back stays where it always is, and no larger.
-            super().add_widget(self._rest)
+        # What stays is not touched: a held button that leaves the tree counts as let go.
+        for one in [one for one in self.children if one not in self._wanted()]:
+            self.remove_widget(one)
+        for place, one in enumerate(self._wanted()):
+            if one.parent is None:
+                super().add_widget(one, len(self.children) - place)
 
 
 kv.load(button.__file__)
