@@ -74,17 +74,20 @@ class Finger:
             around = around.parent
         return True
 
-    def scroll(self) -> None:
-        """Rows of a list that are out of sight are not there yet: look further down."""
+    def found(self, text: str) -> Any:
+        """A target. Rows of a list that are out of sight are not there yet: looks further down."""
+        if (target := self.target(text)) is not None:
+            return target
         for one in looks.tree(self._app.root):
             if hasattr(one, "scroll_y") and one.height:
                 one.scroll_y = one.scroll_y - 0.05 if one.scroll_y > 0 else 1.0
+        return None
 
     def press(self, text: str, hold_s: float = 0.0) -> None:
         """Touch a button, a row or a key."""
         from kivy.tests.common import UnitTestTouch  # noqa: PLC0415 - as above
 
-        one = self.until(lambda: self.target(text) or self.scroll(), f"button {text}")
+        one = self.until(lambda: self.found(text), f"button {text}")
         self.frames()
         touch = UnitTestTouch(*one.to_window(*one.center))
         touch.touch_down()
