@@ -306,6 +306,10 @@ class Client:
         """JSON, files and PDF report of a job."""
         return self._post(_job(job, "export"), m.Files, None, CAR_TIMEOUT_S)
 
+    def job_report(self, job: str) -> m.File:
+        """The PDF report of a job, to be looked at: that is no export."""
+        return self._call("GET", _job(job, "report"), m.File, None, CAR_TIMEOUT_S)
+
     def job_export_onto(self, job: str, stick: str) -> m.ExportedOnto:
         """Write what `job_export` gives onto a stick (`Stick.folder`), into a new folder."""
         body = m.ExportOnto(stick=stick)

@@ -269,6 +269,14 @@ ROUTES: tuple[Route, ...] = (
         "Compute the job's chain again",
     ),
     Route(
+        "GET",
+        "/jobs/{job}/report",
+        None,
+        m.File,
+        lambda s, p, _b: s.job_report(p["job"]),
+        "PDF report of a job, to be looked at; no export",
+    ),
+    Route(
         "POST",
         "/jobs/{job}/export",
         None,

@@ -139,6 +139,16 @@ def export_files(records: Records, job: str) -> dict[str, bytes]:
     return {**files, SUMS: sums, SUMS_SIGNATURE: sign(sums, records.kit_key, NAMESPACE_RECORD)}
 
 
+def report_of(records: Records, job: str) -> bytes:
+    """The report alone, as `export_files` has it.
+
+    Raises:
+        ChainBroken, JobNotThere: as `export_files`.
+    """
+    verified = records.verify_job(job)
+    return report_pdf(verified.events, _plans(dict(_kept_files(records, verified))))
+
+
 def export_job(records: Records, job: str, folder: Path) -> ExportedJob:
     """Write a job's export into a new or empty folder, and record that it was exported.
 

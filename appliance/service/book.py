@@ -22,7 +22,7 @@ from appliance.records.events import (
     Recovered,
     WriteStarted,
 )
-from appliance.records.export import export_files, note_export
+from appliance.records.export import export_files, note_export, report_of
 from appliance.records.vehicle import Customer, Vehicle
 from appliance.records.view import JobView as RecordView
 from appliance.service.plans import KeptChecks, KeptPlan, decode_checks, encode_checks
@@ -125,6 +125,14 @@ class Book:
         note_export(self.records, job, files, Path(job))
         self._tell()
         return delivered
+
+    def report(self, job: str) -> File:
+        """The report of a job as it is now, to be looked at: nothing goes on the record.
+
+        Raises:
+            ChainBroken: nothing that is damaged is shown.
+        """
+        return File(name="report.pdf", content=report_of(self.records, job))
 
     # Events -----------------------------------------------------------------------------------
 

@@ -481,6 +481,11 @@ class Service:
         found = opened.book.find(job)
         return m.Files(what=f"The record of job {found}.", files=opened.book.export(found))
 
+    def job_report(self, job: str) -> m.File:
+        """The PDF report of a job, to be looked at; it is not an export."""
+        opened = self._open()
+        return opened.book.report(opened.book.find(job))
+
     def events_after(self, job: str, after: int, wait_s: float) -> list[m.JobEvent]:
         """Events of a job after a number; waits for one up to `wait_s`.
 

@@ -20,6 +20,7 @@ from ui.models.new_job import NewJobState
 from ui.models.plan import PlanState, PlanStep, WhatIf
 from ui.models.records import EventRow, RecordsState
 from ui.models.recovery import RecoveryState, RunRow
+from ui.models.report import Picture, ReportState
 from ui.models.result import ResultState
 from ui.models.status import StatusState
 from ui.models.unlock import TechnicianRow, UnlockState
@@ -273,6 +274,8 @@ RESULT = ResultState(
     outcome_next_step="Clear the trouble codes and start the engine.", action="home", events=412,
     head="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 )  # fmt: skip
+REPORT = ReportState(page=2, pages=3, picture=Picture(752, 1063, b"\xd8\xe0\xf0" * 752 * 1063))
+"""A sheet in one colour: what is on it is the report's business."""
 RUN = RunRow(
     run="r1", job="0197c0de", customer="Jan de Villiers", vehicle="Polo Vivo 1.4",
     ecu="sim.engine", state="interrupted", state_word="Interrupted, can be recovered", step=4,
@@ -344,6 +347,7 @@ STOPS = (
     Stop("write-held", "write", HELD),
     Stop("write-cut", "write", CUT),
     Stop("result-verified", "result", RESULT, then=view("record")),
+    Stop("result-report", "result", replace(RESULT, report=REPORT)),
     Stop("result-aborted", "result", replace(RESULT, outcome="aborted_recoverable",
          outcome_word="Stopped: it can be recovered", action="recover",
          outcome_what="The technician ended the write at block 57.",
@@ -361,6 +365,8 @@ STOPS = (
          events=tuple(EventRow(seq=412 - at, kind=kind, wall="2026-11-27T09:12:00+00:00")
                       for at, kind in enumerate(("outcome", "step_done", "gate"))),
          length=412, head="9f86d081884c7d65", whole=True)),
+    Stop("records-report", "records", RecordsState(job="0197", title="Jan de Villiers",
+         report=replace(REPORT, larger=True))),
     Stop("menu", "menu", STATUS),
     Stop("settings", "settings", SettingsState(settings=Settings(), has_brightness=True,
          brightness=75), then=lambda shell: shell.page.choose("theme")),

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from appliance.client import Client, FieldKitError, messages
 from ui.models.job_list import JobList, JobListState
+from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Shared
 from ui.models.work import StickRow, stick_row
 
@@ -30,6 +31,7 @@ class RecordsState(JobListState, frozen=True, kw_only=True):
     whole: its chain was computed again and is whole; False if that said it is not; None before.
     sticks: where it can be exported to.
     exported: where it was exported to; empty before that.
+    report: its PDF, while that is looked at.
     """
 
     job: str = ""
@@ -40,6 +42,7 @@ class RecordsState(JobListState, frozen=True, kw_only=True):
     whole: bool | None = None
     sticks: tuple[StickRow, ...] = ()
     exported: str = ""
+    report: ReportState = ReportState()
 
 
 class RecordsModel(JobList[RecordsState]):
@@ -47,6 +50,7 @@ class RecordsModel(JobList[RecordsState]):
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(RecordsState(), shared, all_without_words=True)
+        self.report = ReportReader(self._ask, lambda report: self._change(report=report))
 
     def open(self) -> None:
         """The screen is shown: all records, the newest first."""
@@ -71,6 +75,7 @@ class RecordsModel(JobList[RecordsState]):
     def close(self) -> None:
         """Look at none."""
         self._forget()
+        self.report.close()
         self._change(
             job="", title="", events=(), length=0, head="", whole=None, sticks=(), exported=""
         )

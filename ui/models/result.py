@@ -7,6 +7,7 @@ from typing import Literal
 
 from appliance.client import messages
 from ui.models import words
+from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Asking, AskingState, Shared
 from ui.models.work import StickRow, stick_row
 
@@ -26,6 +27,7 @@ class ResultState(AskingState, frozen=True, kw_only=True):
     record_whole: its chain was computed again and is whole; None while that was not asked.
     sticks: where it can be exported to.
     exported: where it was exported to; empty before that.
+    report: its PDF, while that is looked at.
     """
 
     job: str = ""
@@ -41,6 +43,7 @@ class ResultState(AskingState, frozen=True, kw_only=True):
     record_whole: bool | None = None
     sticks: tuple[StickRow, ...] = ()
     exported: str = ""
+    report: ReportState = ReportState()
 
 
 class ResultModel(Asking[ResultState]):
@@ -55,11 +58,13 @@ class ResultModel(Asking[ResultState]):
         super().__init__(ResultState(), shared)
         self._recover = recover
         self._look_at: float | None = None
+        self.report = ReportReader(self._ask, lambda report: self._change(report=report))
         shared.backend.on_tick(self.tick)
 
     def open(self) -> None:
         """The screen is shown: read the job's end."""
         job = self._shared.navigation.place.job
+        self.report.close()
         empty = ResultState(job=job)
         self._change(**{name: getattr(empty, name) for name in ResultState.__struct_fields__})
         self._fetch()

@@ -6,6 +6,7 @@ from kivy.properties import BooleanProperty
 
 from ui.i18n import _
 from ui.models.records import RecordsState
+from ui.screens import report
 from ui.screens.home import job_row
 from ui.screens.page import Page, Rows
 from ui.widgets import kv, listing, marks, values
@@ -17,8 +18,16 @@ class RecordsPage(Page):
 
     exporting = BooleanProperty(False)
 
+    def shown(self, state: RecordsState, exporting: bool) -> str:
+        """What is shown: the list, the record, or its report."""
+        if state.report.page:
+            return "report"
+        return "one" if state.job and not exporting else "all"
+
     def title(self, state: RecordsState, exporting: bool) -> str:
-        """What is shown."""
+        """What is shown; a report has all the room there is."""
+        if state.report.page:
+            return ""
         if exporting:
             return _("Export to a stick")
         if state.job:
@@ -82,7 +91,9 @@ class RecordsPage(Page):
 
     def back(self) -> None:
         """One step back."""
-        if self.exporting:
+        if self.state.report.page:
+            self.model.report.close()
+        elif self.exporting:
             self.exporting = False
         elif self.state.job:
             self.model.close()
@@ -93,5 +104,6 @@ class RecordsPage(Page):
 
 
 kv.load(listing.__file__)
+kv.load(report.__file__)
 kv.load(values.__file__)
 kv.load(__file__)

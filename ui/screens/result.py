@@ -6,6 +6,7 @@ from kivy.properties import StringProperty
 
 from ui.i18n import _, n_
 from ui.models.result import ResultState
+from ui.screens import report
 from ui.screens.page import Page, Rows
 from ui.widgets import kv, listing, marks, notice, values
 from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
@@ -18,6 +19,10 @@ class ResultPage(Page):
     """Bound to `ResultModel`. `view` is the outcome, the record or the sticks."""
 
     view = StringProperty("outcome")
+
+    def shown(self, state: ResultState, view: str) -> str:
+        """What is shown: the view, or the report over it."""
+        return "report" if state.report.page else view
 
     def kind(self, outcome: str) -> str:
         """The shape that stands for an outcome."""
@@ -73,7 +78,9 @@ class ResultPage(Page):
 
     def back(self) -> None:
         """From a view to the outcome, from there away."""
-        if self.view == "outcome":
+        if self.state.report.page:
+            self.model.report.close()
+        elif self.view == "outcome":
             self.navigation.back()
         else:
             self.view = "outcome"
@@ -81,5 +88,6 @@ class ResultPage(Page):
 
 kv.load(listing.__file__)
 kv.load(notice.__file__)
+kv.load(report.__file__)
 kv.load(values.__file__)
 kv.load(__file__)

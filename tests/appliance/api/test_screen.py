@@ -117,6 +117,19 @@ def test_an_export_is_put_on_a_stick_and_only_then_on_the_record(one_kit: Kit, s
     assert client.job_export_onto(job, str(stick)).folder == f"fieldkit-{job}-2"
 
 
+def test_a_report_is_looked_at_and_that_is_no_export(one_kit: Kit, stick: Path) -> None:
+    client = one_kit.client
+    job = client.job_new("Fleet Ltd", "Golf").job
+    report = client.job_report(job[-8:])
+    assert (report.name, report.content[:4]) == ("report.pdf", b"%PDF")
+    assert [event.kind for event in client.events(job)] == ["job_created"]
+    folder = stick / client.job_export_onto(job, str(stick)).folder
+    assert (folder / "report.pdf").read_bytes() == report.content
+    with pytest.raises(ApiError) as told:
+        client.job_report("none-such")
+    assert told.value.exit_status == 64
+
+
 # Containers ---------------------------------------------------------------------------------------
 
 

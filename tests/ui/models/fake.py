@@ -6,11 +6,15 @@ come from the backend's threads, so that everything here is guarded by one lock.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen.canvas import Canvas
 
 from appliance.client import ApiError, Client, FieldKitError, NotRunning
 from appliance.client import messages as m
@@ -119,6 +123,17 @@ def gate_results(refused: str = "", reason: str = "Not so.") -> list[GateResult]
         )
         for gate in GATES
     ]
+
+
+def report(pages: int) -> bytes:
+    """A PDF of so many A4 pages, each with its number on it."""
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=A4)
+    for number in range(1, pages + 1):
+        canvas.drawString(100, 700, f"Page {number}")
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
 
 
 MediumState = Literal["present", "missing", "read_only", "full"]
@@ -477,6 +492,11 @@ class FakeClient(Client):
             what="It lies on the stick.", stick=stick, folder="job", files=4, size_bytes=9
         )
         reply: m.ExportedOnto = self._ask("job_export_onto", lambda: done, job, stick)
+        return reply
+
+    def job_report(self, job: str) -> m.File:
+        file = m.File(name="report.pdf", content=report(pages=3))
+        reply: m.File = self._ask("job_report", lambda: file, job)
         return reply
 
     # Writes -----------------------------------------------------------------------------------
