@@ -140,6 +140,18 @@ class Client:
         """Who can unlock the kit, and how long each must still wait; works while it is locked."""
         return self._get("/technicians", m.Technicians)
 
+    def technician_add(self, name: str, role: str, new_passphrase: str, passphrase: str) -> m.Okay:
+        """Add a technician; `passphrase` is that of the owner who has the kit."""
+        body = m.TechnicianNew(
+            name=name, role=role, new_passphrase=new_passphrase, passphrase=passphrase
+        )
+        return self._post("/technicians", m.Okay, body)
+
+    def passphrase_change(self, passphrase: str, new_passphrase: str) -> m.Okay:
+        """Change the passphrase of whoever has the kit; `passphrase` is the old one."""
+        body = m.PassphraseNew(passphrase=passphrase, new_passphrase=new_passphrase)
+        return self._post("/technicians/passphrase", m.Okay, body)
+
     def lock(self) -> m.Okay:
         """Close the kit; a write that runs goes on."""
         return self._post("/lock", m.Okay)

@@ -44,6 +44,7 @@ PAGES: dict[str, str] = {
     "records": "ui.screens.records.RecordsPage",
     "menu": "ui.screens.menu.MenuPage",
     "settings": "ui.screens.settings.SettingsPage",
+    "technicians": "ui.screens.technicians.TechniciansPage",
     "help": "ui.screens.help.HelpPage",
     "about": "ui.screens.about.AboutPage",
 }
@@ -82,6 +83,10 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
             "about": self.kit.status,
             "settings": self.settings,
             "help": self.help,
+        }
+        self._open_own: dict[str, Callable[[], None]] = {
+            "help": self.help.open,
+            "technicians": self.kit.technicians.open,
         }
 
     def load_kv(self, filename: str | None = None) -> bool:
@@ -127,9 +132,9 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
     def _moved(self, way: WayState) -> None:
         if way.screen == self._screen or self.shell is None:
             return
-        if way.screen == "help":
-            self.help.open()
         self._screen = way.screen
+        if (opened := self._open_own.get(way.screen)) is not None:
+            opened()
         model = self._models[way.screen]
         self.shell.show(lambda edit: page_class(way.screen)(model, self.way, edit))
 

@@ -40,6 +40,25 @@ class Unlock(_Body, frozen=True):
     passphrase: Text
 
 
+class TechnicianNew(_Body, frozen=True):
+    """Add a technician to the kit, by the owner who has it and gives their `passphrase` once more.
+
+    `new_passphrase` is what the new technician chose; `role` is `technician` or `owner`.
+    """
+
+    name: Text
+    role: Text
+    new_passphrase: Text
+    passphrase: Text
+
+
+class PassphraseNew(_Body, frozen=True):
+    """Change the passphrase of the technician who has the kit; `passphrase` is the old one."""
+
+    passphrase: Text
+    new_passphrase: Text
+
+
 class OnLink(_Body, frozen=True):
     """An ECU: the link that leads to it and the profile that describes it."""
 

@@ -53,6 +53,22 @@ ROUTES: tuple[Route, ...] = (
         lambda s, _p, _b: s.technicians(),
         "Who can unlock the kit, and how long each must wait",
     ),
+    Route(
+        "POST",
+        "/technicians",
+        m.TechnicianNew,
+        m.Okay,
+        lambda s, _p, b: s.technician_add(b),
+        "Add a technician; an owner does",
+    ),
+    Route(
+        "POST",
+        "/technicians/passphrase",
+        m.PassphraseNew,
+        m.Okay,
+        lambda s, _p, b: s.passphrase_change(b),
+        "Change one's own passphrase",
+    ),
     Route("POST", "/lock", None, m.Okay, lambda s, _p, _b: s.lock(), "Close the kit"),
     Route(
         "GET",

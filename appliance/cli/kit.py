@@ -13,12 +13,13 @@ from rich.text import Text
 
 from appliance.api import messages as m
 from appliance.cli import ask, output
-from appliance.cli.options import Json, PassphraseFile
+from appliance.cli.options import Json, NewPassphraseFile, PassphraseFile
 from appliance.cli.output import console, facts, read_file, say, say_json, table
 from appliance.client import Client
 from hw.errors import UnavailableError
 
 profile_app = typer.Typer(help="Profiles: what is known of an ECU, signed by the workshop.")
+technician_app = typer.Typer(help="Technicians: who can unlock this kit.")
 WATCH_PERIOD_S = 0.2
 
 
@@ -135,6 +136,53 @@ def lock(as_json: Json = False) -> None:
     """Close the kit; a write that runs goes on by itself."""
     with Client() as client:
         _okay(client.lock(), as_json=as_json)
+
+
+@technician_app.command("list")
+def technician_list(as_json: Json = False) -> None:
+    """List who can unlock this kit; works while it is locked."""
+    with Client() as client:
+        found = client.technicians()
+    if as_json:
+        say_json(found)
+        return
+    table(
+        ("technician", "role", "must wait"),
+        (
+            (one.name, one.role, f"{one.wait_s} s" if one.wait_s else "-")
+            for one in found.technicians
+        ),
+    )
+
+
+@technician_app.command("add")
+def technician_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Short, without spaces.")],
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help="technician or owner.")
+    ] = "technician",
+    new_passphrase_file: NewPassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Add a technician; needs an unlocked kit and its owner's passphrase once more."""
+    chosen = ask.new_passphrase(new_passphrase_file, name)
+    secret = ask.passphrase(passphrase_file, "Your own passphrase: ")
+    with Client() as client:
+        _okay(client.technician_add(name, role, chosen, secret), as_json=as_json)
+
+
+@technician_app.command("passphrase")
+def technician_passphrase(
+    new_passphrase_file: NewPassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Change your own passphrase; needs the kit unlocked by you."""
+    secret = ask.passphrase(passphrase_file, "Your passphrase until now: ")
+    chosen = ask.new_passphrase(new_passphrase_file, "yours")
+    with Client() as client:
+        _okay(client.passphrase_change(secret, chosen), as_json=as_json)
 
 
 def _okay(reply: m.Okay, *, as_json: bool) -> None:

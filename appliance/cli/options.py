@@ -36,6 +36,14 @@ PassphraseFile = Annotated[
         help="File whose first line is the passphrase; '-' is standard input.",
     ),
 ]
+NewPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-passphrase-file",
+        metavar="FILE",
+        help="File whose first line is the passphrase that is being chosen.",
+    ),
+]
 Accept = Annotated[
     str,
     typer.Option(

@@ -35,7 +35,7 @@ from appliance.identity.seal import (
 )
 from appliance.identity.tries import UNKNOWN, one_try
 from appliance.identity.trust import signer_line, technician_principal
-from hw.errors import BadInputError, UsageError
+from hw.errors import BadInputError, UnavailableError, UsageError
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ def add_technician(unlocked: Unlocked, name: str, role: str, passphrase: str) ->
         NotPermittedError: the kit was not opened by an owner.
         UsageError: there is a technician of that name.
         BadInputError: name, role or passphrase is unusable.
+        UnavailableError: the state folder cannot be written; nobody was added.
     """
     if unlocked.technician.role != "owner":
         raise NotPermittedError(
@@ -120,7 +121,7 @@ def add_technician(unlocked: Unlocked, name: str, role: str, passphrase: str) ->
     # nothing and is replaced at the next try. The other way round, their signatures would be
     # refused for a reason nobody could see.
     _trust_technician(unlocked.state, new_name, key)
-    write_durably(path, msgspec.json.encode(slot))
+    _keep(path, msgspec.json.encode(slot), 0o600)
 
 
 def change_passphrase(state: Path, name: str, old: str, new: str) -> None:
@@ -129,13 +130,14 @@ def change_passphrase(state: Path, name: str, old: str, new: str) -> None:
     Raises:
         As `unlock`, for the old passphrase.
         BadInputError: the new passphrase is too short.
+        UnavailableError: the state folder cannot be written; the old passphrase holds.
     """
     secret = normal_passphrase(new)
     unlocked = unlock(state, name, old)
     who = unlocked.technician
     seed = who.signing_key.private_bytes_raw()
     slot = make_slot(who.name, who.role, secret, unlocked.master_key, seed)
-    write_durably(slot_path(state / "keys", who.name), msgspec.json.encode(slot))
+    _keep(slot_path(state / "keys", who.name), msgspec.json.encode(slot), 0o600)
 
 
 def list_technicians(state: Path) -> list[tuple[str, Role]]:
@@ -206,4 +208,14 @@ def _trust_technician(state: Path, name: str, key: Ed25519PrivateKey) -> None:
     principal = technician_principal(name)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if line.split(maxsplit=1)[:1] != [principal]]
-    write_durably(path, "".join([*kept, signer_line(principal, key.public_key())]).encode(), 0o644)
+    _keep(path, "".join([*kept, signer_line(principal, key.public_key())]).encode(), 0o644)
+
+
+def _keep(path: Path, data: bytes, mode: int) -> None:
+    try:
+        write_durably(path, data, mode)
+    except OSError as error:
+        raise UnavailableError(
+            f"The kit cannot write down {path.name}: {error.strerror}.",
+            "Free space in the state folder or mend its medium, then try again.",
+        ) from error

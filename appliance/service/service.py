@@ -19,7 +19,13 @@ from types import TracebackType
 from msgspec import structs
 
 from appliance.api import messages as m
-from appliance.identity import Unlocked, list_technicians, sign_profile
+from appliance.identity import (
+    Unlocked,
+    add_technician,
+    change_passphrase,
+    list_technicians,
+    sign_profile,
+)
 from appliance.identity import unlock as unlock_kit
 from appliance.identity.tries import waits_s
 from appliance.plans.compiled import CompiledPlan
@@ -79,6 +85,8 @@ class Service:
         self._hw = HwLink(run / "hw.sock", self._ingest.take, self._ingest.wake)
         self._lock = threading.RLock()
         self._car = threading.Lock()
+        self._people = threading.Lock()
+        """Whoever changes slots and the list of trust; reading them needs none."""
         self._opened: _Opened | None = None
 
     def __enter__(self) -> Service:
@@ -152,6 +160,31 @@ class Service:
             self._opened = _Opened(unlocked, book)
             self._ingest.open(book)
         return m.Okay(what=f"The kit is unlocked by {unlocked.technician.name}.")
+
+    def technician_add(self, asked: m.TechnicianNew) -> m.Okay:
+        """Add a technician, for an owner who gives their passphrase once more.
+
+        Raises:
+            PassphraseError: that passphrase is wrong; the try is counted.
+            NotPermittedError: whoever has the kit is no owner.
+            FieldKitError: the name, role or new passphrase cannot be taken.
+        """
+        owner = unlock_kit(self._state, self._open().unlocked.technician.name, asked.passphrase)
+        with self._people:
+            add_technician(owner, asked.name, asked.role, asked.new_passphrase)
+        return m.Okay(what=f"{asked.name} can now unlock this kit.")
+
+    def passphrase_change(self, asked: m.PassphraseNew) -> m.Okay:
+        """Change the passphrase of whoever has the kit; it stays unlocked.
+
+        Raises:
+            PassphraseError: the old passphrase is wrong; the try is counted.
+            BadInputError: the new one is too short.
+        """
+        name = self._open().unlocked.technician.name
+        with self._people:
+            change_passphrase(self._state, name, asked.passphrase, asked.new_passphrase)
+        return m.Okay(what=f"The passphrase of {name} is changed.")
 
     def lock(self) -> m.Okay:
         """Forget all keys."""

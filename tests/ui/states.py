@@ -23,6 +23,7 @@ from ui.models.recovery import RecoveryState, RunRow
 from ui.models.report import Picture, ReportState
 from ui.models.result import ResultState
 from ui.models.status import StatusState
+from ui.models.technicians import TechniciansState
 from ui.models.unlock import TechnicianRow, UnlockState
 from ui.models.vehicle import EcuRow, LinkRow, ValueRow, VehicleState
 from ui.models.window import Window
@@ -81,7 +82,7 @@ NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
 TECHNICIANS = tuple(
     TechnicianRow(name=name, role=role)
     for name, role in (
-        ("Thandi", "master"),
+        ("Thandi", "owner"),
         ("Jan de Villiers", "technician"),
         ("Uwe", "technician"),
     )
@@ -370,6 +371,14 @@ STOPS = (
     Stop("menu", "menu", STATUS),
     Stop("settings", "settings", SettingsState(settings=Settings(), has_brightness=True,
          brightness=75), then=lambda shell: shell.page.choose("theme")),
+    Stop("technicians", "technicians", TechniciansState(technicians=TECHNICIANS, me="Thandi",
+         can_add=True), then=lambda shell: shell.page.choose("")),
+    Stop("technicians-add", "technicians", TechniciansState(technicians=TECHNICIANS, me="Thandi",
+         can_add=True, form="add", name="lea", typed=14, same=True, can_send=True),
+         then=lambda shell: shell.page.choose("role")),
+    Stop("technicians-differ", "technicians", TechniciansState(technicians=TECHNICIANS, me="Uwe",
+         form="change", typed=14, same=False, what="The passphrase is wrong.",
+         next_step="Type it again."), then=lambda shell: shell.page.choose("new")),
     Stop("about", "about", STATUS),
     Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
          next_step="Wait a moment. If it stays like this, switch the kit off and on again."),

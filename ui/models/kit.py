@@ -24,6 +24,7 @@ from ui.models.recovery import RecoveryModel
 from ui.models.result import ResultModel
 from ui.models.shared import Shared
 from ui.models.status import StatusModel
+from ui.models.technicians import TechniciansModel
 from ui.models.unlock import IDLE_LOCK_S, UnlockModel
 from ui.models.vehicle import VehicleModel
 from ui.models.words import Screen
@@ -81,6 +82,7 @@ class Kit:
         self.result = ResultModel(shared, self.recovery.recover)
         self.backups = BackupsModel(shared)
         self.records = RecordsModel(shared)
+        self.technicians = TechniciansModel(shared)
 
         self._open: dict[Screen, Callable[[], None]] = {
             "unlock": self.unlock.open,

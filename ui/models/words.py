@@ -79,6 +79,11 @@ def outcome(name: str) -> str:
     }.get(name, name)
 
 
+def role(name: str) -> str:
+    """What a technician may do."""
+    return {"owner": _("Owner"), "technician": _("Technician")}.get(name, name)
+
+
 def did(number: int) -> str:
     """A DID as it is written."""
     return f"0x{number:04X}"

@@ -1,14 +1,13 @@
-"""Settings: language, colours, how the panel is mounted, brightness."""
+"""Settings: the screen's own ones, and the way to those of the kit."""
 
 from __future__ import annotations
 
-from kivy.properties import StringProperty
-
 from ui.backlight import LEVELS
 from ui.i18n import LANGUAGES, _, n_
-from ui.screens.page import Page, Rows
+from ui.screens.page import Rows
+from ui.screens.sheet import Sheet
 from ui.settings import ROTATIONS, SettingsState
-from ui.widgets import kv, listing, marks
+from ui.widgets import marks
 
 THEME_NAMES = {
     "day": n_("Day: black on white"),
@@ -16,61 +15,61 @@ THEME_NAMES = {
     "contrast": n_("High contrast"),
 }
 ROTATION_NAMES = {0: n_("Upright"), 180: n_("Upside down")}
+SCREENS = {"technicians": n_("Who can unlock this kit")}
+"""Settings that have a screen of their own, with what stands below their names."""
 
 
-class SettingsPage(Page):
-    """Bound to `SettingsModel`. `picked` is the setting that is being chosen."""
+class SettingsPage(Sheet):
+    """Bound to `SettingsModel`. `view` is the setting that is being chosen."""
 
-    picked = StringProperty()
-
-    def title(self, picked: str) -> str:
+    def title(self, state: SettingsState, view: str) -> str:
         """What is asked for."""
+        del state
         return {
             "language": _("Language"),
             "theme": _("Colours"),
             "rotation": _("Panel"),
             "brightness": _("Brightness"),
-        }.get(picked, _("Settings"))
+            "technicians": _("Technicians"),
+        }.get(view, _("Settings"))
 
-    def rows(self, state: SettingsState, picked: str) -> Rows:
+    def said(self, state: SettingsState) -> tuple[str, str, bool]:
+        """What could not be kept."""
+        return state.what, "", False
+
+    def rows(self, state: SettingsState, view: str) -> Rows:
         """The settings, or what one of them can be."""
-        if picked:
+        if view:
             return [
                 {
                     "key": value,
                     "title": name,
-                    "mark": marks.NOTE if value == self._now(state, picked) else marks.WAITING,
+                    "mark": marks.NOTE if value == self._now(state, view) else marks.WAITING,
                 }
-                for value, name in self._choices(picked).items()
+                for value, name in self._choices(view).items()
             ]
-        wanted = ["language", "theme", "rotation"] + ["brightness"] * state.has_brightness
+        here = ["language", "theme", "rotation"] + ["brightness"] * state.has_brightness
+        details = {name: self._choices(name).get(self._now(state, name), "") for name in here}
+        details |= {name: _(text) for name, text in SCREENS.items()}
         return [
-            {
-                "key": name,
-                "title": self.title(name),
-                "detail": self._choices(name).get(self._now(state, name), ""),
-            }
-            for name in wanted
+            {"key": name, "title": self.title(state, name), "detail": detail}
+            for name, detail in details.items()
         ]
 
     def choose(self, key: str | int) -> None:
         """Open a setting, or set it."""
-        picked = self.picked
-        if not picked:
-            self.picked = str(key)
+        view = self.view
+        if not view:
+            if key in SCREENS:
+                self.navigation.open(key)
+            else:
+                self.view = str(key)
             return
-        self.picked = ""
-        if picked == "brightness":
+        self.view = ""
+        if view == "brightness":
             self.model.set_brightness(key)
         else:
-            self.model.set(picked, key)
-
-    def back(self) -> None:
-        """From a setting to all of them, from there away."""
-        if self.picked:
-            self.picked = ""
-        else:
-            self.navigation.back()
+            self.model.set(view, key)
 
     def _choices(self, name: str) -> dict[str | int, str]:
         if name == "language":
@@ -86,7 +85,3 @@ class SettingsPage(Page):
             return state.brightness
         found: str | int = getattr(state.settings, name)
         return found
-
-
-kv.load(listing.__file__)
-kv.load(__file__)

@@ -6,7 +6,18 @@ from kivy.effects.scroll import ScrollEffect
 from kivy.properties import NumericProperty, ObjectProperty
 from kivy.uix.recycleview import RecycleView
 
-from ui.widgets import kv, row
+from ui.widgets import kv, marks, row
+
+BLANK = {
+    "key": None,
+    "tone": "plain",
+    "mark": "",
+    "title": "",
+    "detail": "",
+    "word": "",
+    "arrow": marks.FORWARD,
+}
+"""What a row shows unless it says otherwise: rows are used again, with what they showed before."""
 
 
 class Listing(RecycleView):  # type: ignore[misc]  # Kivy brings no types
@@ -33,7 +44,7 @@ class Listing(RecycleView):  # type: ignore[misc]  # Kivy brings no types
         """For whoever fetches more."""
 
     def _fill(self, *_args: object) -> None:
-        self.data = [{**one, "choose": self.choose} for one in self.rows]
+        self.data = [{**BLANK, **one, "choose": self.choose} for one in self.rows]
 
     def _scrolled(self, *_args: object) -> None:
         if self.data and self.scroll_y < 0.1:

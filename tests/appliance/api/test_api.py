@@ -65,8 +65,9 @@ def references(value: Any) -> Iterator[str]:
 def test_a_locked_kit_answers_what_unlocking_needs_only(kit: Kit) -> None:
     assert kit.client.status().locked
     assert "hw" in {check.name for check in kit.client.doctor().checks}
+    answered = {"/status", "/doctor", "/technicians", "/unlock", "/lock", "/profiles"}
     for route in ROUTES:
-        if route.path in ("/status", "/doctor", "/technicians", "/unlock", "/lock", "/profiles"):
+        if route.path in answered and (route.method, route.path) != ("POST", "/technicians"):
             continue
         path = "/v1" + re.sub(r"{\w+}", "x", route.path)
         answer = kit.http.request(route.method, path, json=sample(route.request))

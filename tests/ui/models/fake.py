@@ -57,6 +57,12 @@ def problem(told: m.Problem) -> FieldKitError:
     return ApiError(told)
 
 
+def right(passphrase: str, what: str) -> m.Okay:
+    if passphrase != PASSPHRASE:
+        raise refusal("passphrase", "Name and passphrase do not fit together.", "Again.")
+    return m.Okay(what=what)
+
+
 def job_view(job: str, **fields: Any) -> m.JobView:
     told: dict[str, Any] = {
         "job": job,
@@ -152,6 +158,7 @@ class FakeAppliance:
 
     now: Callable[[], float]
     locked: bool = False
+    role: str = "technician"
     gone: bool = False
     volts: float | None = 13.2
     voltage_reason: str = ""
@@ -214,7 +221,7 @@ class FakeAppliance:
         return m.KitStatus(
             locked=self.locked,
             technician="" if self.locked else "maria",
-            role="" if self.locked else "lead",
+            role="" if self.locked else self.role,
             hw=None if self.hw_gone else hw,
             hw_problem=away if self.hw_gone else None,
             record_problem=None,
@@ -263,10 +270,9 @@ class FakeClient(Client):
 
     def unlock(self, technician: str, passphrase: str) -> m.Okay:
         def usual() -> m.Okay:
-            if passphrase != PASSPHRASE:
-                raise refusal("passphrase", "Name and passphrase do not fit together.", "Again.")
+            okay = right(passphrase, "The kit is unlocked by maria.")
             self._it.locked = False
-            return m.Okay(what="The kit is unlocked by maria.")
+            return okay
 
         okay: m.Okay = self._ask("unlock", usual, technician)
         return okay
@@ -277,6 +283,20 @@ class FakeClient(Client):
             return m.Okay(what="The kit is locked.")
 
         okay: m.Okay = self._ask("lock", usual)
+        return okay
+
+    def technician_add(self, name: str, role: str, new_passphrase: str, passphrase: str) -> m.Okay:
+        def usual() -> m.Okay:
+            return right(passphrase, f"{name} can now unlock this kit.")
+
+        okay: m.Okay = self._ask("technician_add", usual, name, role, new_passphrase)
+        return okay
+
+    def passphrase_change(self, passphrase: str, new_passphrase: str) -> m.Okay:
+        def usual() -> m.Okay:
+            return right(passphrase, "The passphrase is changed.")
+
+        okay: m.Okay = self._ask("passphrase_change", usual, new_passphrase)
         return okay
 
     def profiles(self) -> m.Profiles:
