@@ -65,10 +65,10 @@ def make_app(service: Service) -> Starlette:
         )
         for route in ROUTES
     ]
-    openapi = _encode(document())
 
     async def describe(_request: Request) -> Response:
-        return Response(openapi, media_type="application/json")
+        # Made when asked for: it is most of the work of making the app, and the kit never asks.
+        return Response(_encode(document()), media_type="application/json")
 
     routes.append(HttpRoute(f"/{VERSION}/openapi.json", describe, methods=["GET"]))
     return Starlette(

@@ -236,7 +236,8 @@ def _same(media: tuple[Medium, Medium], simulated: bool, mountinfo: Path) -> boo
 
 def _mounted_device(root: Path, mountinfo: Path) -> str | None:
     """`major:minor` of the filesystem mounted exactly there, None where nothing is."""
-    found = [mount.device for mount in read_mounts(mountinfo) if mount.folder == root.resolve()]
+    folder = root.resolve()
+    found = [mount.device for mount in read_mounts(mountinfo) if mount.folder == folder]
     return found[-1] if found else None  # the last one lies over the earlier ones
 
 

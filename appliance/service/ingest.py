@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -23,6 +24,9 @@ log = logging.getLogger("fieldkit.ingest")
 
 BATCH = 200
 """At most so many events go to the record in one transaction."""
+GATHER_S = 0.05
+"""So long it waits for more events after a first: a transaction each would be a flush of the card
+each."""
 Numbered = tuple[int, EventBody]
 
 
@@ -120,8 +124,9 @@ class Ingest:
         self.problem = error
 
     def _next_batch(self) -> list[Event]:
-        first = self._queue.get()
-        items = [first]
+        items = [self._queue.get()]
+        if not self._stop:
+            time.sleep(GATHER_S)
         while len(items) < BATCH and not self._queue.empty():
             items.append(self._queue.get())
         return [item for item in items if item is not None and item.run]

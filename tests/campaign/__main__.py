@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -45,6 +45,8 @@ PRELOADED = (
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
+    "encodings.idna",
+    "encodings.utf_16_be",
 )
 JOBS_PER_CPU = 4
 
@@ -104,6 +106,7 @@ def prepared() -> Iterator[Places]:
         make_images(places)
         for name in PRELOADED:
             import_module(name)
+        learn_types()
         Client(places.run / "appliance.sock").close()
         gc.freeze()  # What all runs are forked from stays shared.
         yield places
@@ -112,6 +115,16 @@ def prepared() -> Iterator[Places]:
         kept = places.root / "kept"
         if not kept.exists():
             shutil.rmtree(root)
+
+
+def learn_types() -> None:
+    """What msgspec knows of a type it finds out at the first use: here, once for all runs."""
+    kinds = [msgspec.Struct]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    for kind in kinds[1:]:
+        with suppress(TypeError):  # One that only ever is the base of others.
+            msgspec.json.Decoder(kind)
 
 
 def _parser() -> argparse.ArgumentParser:
