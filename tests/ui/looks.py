@@ -1,8 +1,7 @@
-"""What can be measured of a screen: targets, overlaps, cut text, contrast, widgets left over."""
+"""What can be measured of a screen: targets, overlaps, cut text, contrast."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -166,10 +165,3 @@ def backdrop(one: Any) -> tuple[float, float, float, float]:
 def called(one: Any) -> str:
     text = getattr(one, "text", "") or getattr(one, "title", "") or getattr(one, "words", "")
     return f"{type(one).__name__} '{text[:40]}'"
-
-
-def widgets_alive() -> int:
-    """Widgets that Python still holds."""
-    from kivy.uix.widget import Widget  # noqa: PLC0415 - as above
-
-    return sum(issubclass(type(one), Widget) for one in gc.get_objects())
