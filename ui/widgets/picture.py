@@ -1,4 +1,4 @@
-"""`Sheet`: a picture that a model drew, as large as it is; fires `on_release` when touched."""
+"""`Picture`: what a model drew, as large as it is; fires `on_release` when touched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kivy.uix.widget import Widget
 from ui.widgets import kv
 
 
-class Sheet(ButtonBehavior, Widget):  # type: ignore[misc]  # Kivy brings no types
+class Picture(ButtonBehavior, Widget):  # type: ignore[misc]  # Kivy brings no types
     """See the module. `picture` has `width`, `height` and `pixels`: rows of RGB from the top."""
 
     picture = ObjectProperty(None, allownone=True)
