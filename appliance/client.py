@@ -171,6 +171,14 @@ class Client:
         body = m.SignProfile(name=name, content=content, passphrase=passphrase, install=install)
         return self._post("/profiles/sign", m.ProfileSigned, body)
 
+    def media(self) -> m.Media:
+        """What is on the two backup media; whether they are there is in `status`."""
+        return self._get("/media", m.Media)
+
+    def sensor(self) -> m.Sensor:
+        """Which voltage sensor the kit has, and how exact it can be."""
+        return self._get("/sensor", m.Sensor)
+
     # Sticks -----------------------------------------------------------------------------------
 
     def sticks(self) -> m.Sticks:

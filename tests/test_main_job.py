@@ -242,6 +242,8 @@ def test_one_flipped_bit_in_one_copy_is_refused_and_repaired(stack: Stack, engin
     verified = stack.json("backup", "verify", engine.backup)
     assert [copy["state"] for copy in verified["copies"]] == ["whole", "repaired"]
     assert victim.read_bytes() == whole
+    with stack.client() as client:
+        assert [one.verified_backup for one in client.media().media] == [engine.backup] * 2
     assert engine.run(plan).returncode == 0
 
 

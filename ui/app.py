@@ -19,6 +19,7 @@ from ui import i18n, theme
 from ui.backlight import Backlight
 from ui.manual import HelpModel
 from ui.models.kit import Kit
+from ui.models.links import DefaultLink
 from ui.screens.page import Page
 from ui.settings import Settings, SettingsModel
 from ui.shell import Shell
@@ -45,6 +46,9 @@ PAGES: dict[str, str] = {
     "menu": "ui.screens.menu.MenuPage",
     "settings": "ui.screens.settings.SettingsPage",
     "technicians": "ui.screens.technicians.TechniciansPage",
+    "media": "ui.screens.media.MediaPage",
+    "sensor": "ui.screens.sensor.SensorPage",
+    "links": "ui.screens.links.LinksPage",
     "help": "ui.screens.help.HelpPage",
     "about": "ui.screens.about.AboutPage",
 }
@@ -71,9 +75,10 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
 
     def __init__(self, folder: Path, settings: Settings, socket: Path | None) -> None:
         super().__init__()
-        self.kit = Kit(lambda: Client(socket), post, folder / "place.json")
-        self.way = Way(self.kit.navigation, self.kit.unlock.lock)
         self.settings = SettingsModel(folder, settings, Backlight(), self._set_anew)
+        link = DefaultLink(settings.link, lambda uri: self.settings.set("link", uri))
+        self.kit = Kit(lambda: Client(socket), post, folder / "place.json", link=link)
+        self.way = Way(self.kit.navigation, self.kit.unlock.lock)
         self.help = HelpModel()
         self.shell: Shell | None = None
         self._models: dict[str, Any] = {
@@ -87,6 +92,9 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
         self._open_own: dict[str, Callable[[], None]] = {
             "help": self.help.open,
             "technicians": self.kit.technicians.open,
+            "media": self.kit.media.open,
+            "sensor": self.kit.sensor.open,
+            "links": self.kit.links.open,
         }
 
     def load_kv(self, filename: str | None = None) -> bool:
@@ -141,16 +149,20 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
     def _touched(self, *_arguments: object) -> None:
         self.kit.unlock.touched()
 
-    def _take(self, settings: Settings) -> None:
+    def _take(self, settings: Settings) -> bool:
+        """Use settings; says whether what is shown must be made anew."""
+        shown = (theme.NOW.name, i18n.language(), Window.rotation)
         theme.NOW.use(settings.theme)
         i18n.use(settings.language)
         Window.clearcolor = theme.NOW.paper
         if Window.rotation != settings.rotation:
             Window.rotation = settings.rotation
+        return shown != (theme.NOW.name, i18n.language(), Window.rotation)
 
     def _set_anew(self, settings: Settings) -> None:
         """Colours and words are read when widgets are made, so all of them are made anew."""
-        self._take(settings)
+        if not self._take(settings):
+            return
         # Not under the finger that is still on the row: its touch ends in the old tree.
         post(lambda: self._build_shell(self.root))
 

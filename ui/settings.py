@@ -20,11 +20,12 @@ FILE = "settings.json"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Theme, language and how the panel is mounted, in degrees."""
+    """Theme, language, how the panel is mounted, in degrees, and the link of a new job."""
 
     theme: str = "day"
     language: str = "en"
     rotation: int = 0
+    link: str = ""
 
     def changed_by(self, options: argparse.Namespace) -> Settings:
         """These settings with what the command line says instead."""
@@ -45,6 +46,7 @@ def load(folder: Path) -> Settings:
         theme=found.theme if found.theme in THEMES else new.theme,
         language=found.language if found.language in LANGUAGES else new.language,
         rotation=found.rotation if found.rotation in ROTATIONS else new.rotation,
+        link=found.link,
     )
 
 

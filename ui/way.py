@@ -13,7 +13,7 @@ from msgspec import Struct
 from ui.models.base import ViewModel
 from ui.models.navigation import NavigationModel, NavigationState
 
-OWN = frozenset({"menu", "settings", "technicians", "help", "about"})
+OWN = frozenset({"menu", "settings", "technicians", "media", "sensor", "links", "help", "about"})
 
 
 class WayState(Struct, frozen=True, kw_only=True):

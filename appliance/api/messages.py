@@ -240,6 +240,56 @@ class MediumView(_Body, frozen=True):
     next_step: str = ""
 
 
+class MediumUse(_Body, frozen=True):
+    """What is on one of the two backup media, as far as it is there now.
+
+    Attributes:
+        device: what is mounted there, such as `/dev/sda1`; empty where nobody tells.
+        size_bytes: of its filesystem, None while it is missing.
+        backups: how many lie on it, None while it is missing.
+        verified: when one of those was last read back whole from it, RFC 3339; empty for never.
+        verified_backup: which one that was.
+    """
+
+    name: Literal["a", "b"]
+    device: str
+    size_bytes: int | None
+    backups: int | None
+    verified: str = ""
+    verified_backup: str = ""
+
+
+class Media(_Body, frozen=True):
+    """Both media; their state is in `KitStatus.media`."""
+
+    media: list[MediumUse]
+
+
+class Sensor(_Body, frozen=True):
+    """The voltage sensor that the kit's configuration names, and how exact it can be.
+
+    A sensor and a multimeter that are both in order differ by at most
+    `(error_part + meter_part) * volts + error_v + meter_v`.
+
+    Attributes:
+        uri: where it is.
+        divider: battery volts per volt at the sensor.
+        rate_hz: how often it is to be looked at.
+        simulated: it is part of the simulated car.
+        error_part, error_v: of the sensor, as a part of the voltage and in volts.
+        meter_part, meter_v: of a handheld multimeter.
+    """
+
+    uri: str
+    divider: float
+    rate_hz: int
+    simulated: bool
+    error_part: float
+    error_v: float
+    meter_part: float
+    meter_v: float
+
+
 class Clock(_Body, frozen=True):
     """The kit's wall clock, with the quality that records carry."""
 

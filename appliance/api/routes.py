@@ -119,6 +119,15 @@ ROUTES: tuple[Route, ...] = (
         lambda s, _p, b: s.container_inspect(b),
         "What a container on a stick says of itself",
     ),
+    Route("GET", "/media", None, m.Media, lambda s, _p, _b: s.media(), "What is on both media"),
+    Route(
+        "GET",
+        "/sensor",
+        None,
+        m.Sensor,
+        lambda s, _p, _b: s.sensor(),
+        "Which voltage sensor the kit has, and how exact it can be",
+    ),
     Route(
         "GET",
         "/links",

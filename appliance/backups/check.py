@@ -172,7 +172,7 @@ def list_backups(media: MediaConfig) -> list[BackupInfo]:
             problems.append(error)
     if not present:
         raise problems[0]
-    names = sorted({name for medium in present for name in _names_on(medium)}, reverse=True)
+    names = sorted({name for medium in present for name in names_on(medium)}, reverse=True)
     return [_info(name, media_of(media), present) for name in names]
 
 
@@ -259,7 +259,12 @@ def examine(media: MediaConfig, backup: str, signers: AllowedSigners) -> Examine
     return Examined(backup, (first, second), trusted, why_not)
 
 
-def _names_on(medium: Medium) -> list[str]:
+def names_on(medium: Medium) -> list[str]:
+    """Ids of the backups that lie on a medium.
+
+    Raises:
+        MediumError: it cannot be read.
+    """
     with medium_errors(medium):
         if not medium.store.is_dir():
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from appliance.api.messages import ChainVerified, File, JobEvent, Jobs, JobView
-from appliance.identity import Unlocked
+from appliance.identity import Unlocked, moment
 from appliance.records import Body, Event, JobFilter, Records
 from appliance.records.events import (
     BackupMade,
@@ -251,9 +251,24 @@ class Book:
         """Jobs that know a backup."""
         return self.records.jobs_of("backup", backup)
 
+    def note_verified(self, media: Iterable[str], backup: str) -> None:
+        """A backup was read back whole from these media (`A`, `B`), now."""
+        wall = moment().wall
+        for medium in media:
+            self.store.set_setting(_verified_setting(medium), f"{wall} {backup}")
+
+    def verified(self, medium: str) -> tuple[str, str]:
+        """When a backup was last read back whole from a medium, and which; empty for never."""
+        wall, _, backup = (self.store.setting(_verified_setting(medium)) or "").partition(" ")
+        return wall, backup
+
     def _backups(self, job: str) -> list[BackupMade]:
         events = self.records.events_of_kind(job, "backup_made")
         return [event.body for event in events if isinstance(event.body, BackupMade)]
+
+
+def _verified_setting(medium: str) -> str:
+    return f"verified/{medium}"
 
 
 def _plan_setting(digest: str) -> str:

@@ -19,6 +19,7 @@ from types import TracebackType
 from msgspec import structs
 
 from appliance.api import messages as m
+from appliance.backups.media import media_of
 from appliance.identity import (
     Unlocked,
     add_technician,
@@ -46,7 +47,9 @@ from appliance.service.hwlink import HwLink
 from appliance.service.ingest import Ingest
 from appliance.service.kitstate import KitState, Seen
 from appliance.service.links import is_discovery
+from appliance.service.mediause import medium_use
 from appliance.service.plans import kept, plan_view, read_container
+from appliance.service.sensor import sensor_of
 from appliance.service.sticks import FromStick, StickDesk
 from appliance.service.writing import UNFINISHED, Writer
 from hw.client import HwClient
@@ -247,6 +250,19 @@ class Service:
             staged.unlink(missing_ok=True)
             signature_path(staged).unlink(missing_ok=True)
 
+    # Media and sensor -------------------------------------------------------------------------
+
+    def media(self) -> m.Media:
+        """What is on the two backup media."""
+        book = self._open().book
+        media = load_config(self._state).media
+        return m.Media(media=[medium_use(medium, media, book) for medium in media_of(media)])
+
+    def sensor(self) -> m.Sensor:
+        """The voltage sensor of the kit's configuration."""
+        self._open()
+        return sensor_of(load_config(self._state).voltage)
+
     # Sticks -----------------------------------------------------------------------------------
 
     def sticks(self) -> m.Sticks:
@@ -440,6 +456,8 @@ class Service:
             desk = self._desk(opened)
             made = desk.make(job, loaded, ecu, asked)
         opened.book.append(job, desk.recorded(made))
+        # Both copies were read back before the backup counted.
+        opened.book.note_verified("AB", made.ref.id)
         return desk.view(made)
 
     def _with_known_good(self, asked: m.BackupMake) -> m.BackupMake:
@@ -461,6 +479,12 @@ class Service:
         """Read both copies again; repair one from the other."""
         opened = self._open()
         reply = self._desk(opened).verify(backup)
+        whole = [
+            medium
+            for medium, copy in zip("AB", reply.copies, strict=True)
+            if copy.state != "damaged"
+        ]
+        opened.book.note_verified(whole, backup)
         copies = [CopyFound(folder=c.folder, state=c.state, found=c.found) for c in reply.copies]
         body = BackupVerified(backup=backup, whole=reply.whole, copies=copies)
         for job in opened.book.jobs_of_backup(backup):

@@ -10,22 +10,26 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from appliance.client import messages
 from ui.models import words
 from ui.models.acknowledge import AcknowledgeState
 from ui.models.backups import BackupRow, BackupsState, CopyRow
 from ui.models.gates import GateRow, GatesState
 from ui.models.home import HomeState
 from ui.models.job_list import JobRow
+from ui.models.links import LinkRow, LinksState
+from ui.models.media import MediaState, MediumRow
 from ui.models.new_job import NewJobState
 from ui.models.plan import PlanState, PlanStep, WhatIf
 from ui.models.records import EventRow, RecordsState
 from ui.models.recovery import RecoveryState, RunRow
 from ui.models.report import Picture, ReportState
 from ui.models.result import ResultState
+from ui.models.sensor import SensorState
 from ui.models.status import StatusState
 from ui.models.technicians import TechniciansState
 from ui.models.unlock import TechnicianRow, UnlockState
-from ui.models.vehicle import EcuRow, LinkRow, ValueRow, VehicleState
+from ui.models.vehicle import EcuRow, ValueRow, VehicleState
 from ui.models.window import Window
 from ui.models.work import Container, OptionRow, WorkState
 from ui.models.write import WriteState
@@ -299,6 +303,27 @@ BACKUPS = tuple(
 )  # fmt: skip
 
 
+MEDIA = tuple(
+    MediumRow(name=name, state=state, state_word=state, what=what, next_step=next_step,
+              folder=f"/media/fieldkit-{name}", free=free, simulated=False, device=device,
+              size="64.0 GB" if device else "", backups=12 if device else None,
+              verified="2026-11-27T09:12:00Z" if device else "",
+              verified_backup="01a2083a-7f10" if device else "")
+    for name, state, what, next_step, free, device in (
+        ("a", "present", "", "", "51.2 GB", "/dev/sda1"),
+        ("b", "missing", "Medium B (/media/fieldkit-b) is not there.",
+         "Insert medium B and wait until it is mounted.", "", ""),
+    )
+)  # fmt: skip
+SENSOR = SensorState(
+    known=messages.Sensor(uri="ina219:///dev/i2c-1/0x40", divider=1.0, rate_hz=1000,
+                          simulated=False, error_part=0.01, error_v=0.016, meter_part=0.005,
+                          meter_v=0.02),
+    volts=12.64, sample_rate=998.0, age_s=0.2, low_v=12.62, high_v=12.66,
+)  # fmt: skip
+COMPARED = replace(SENSOR, meter_v=12.6, mean_v=12.64, difference_v=0.04, tolerance_v=0.23,
+                   verdict="agrees")  # fmt: skip
+
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -379,6 +404,18 @@ STOPS = (
     Stop("technicians-differ", "technicians", TechniciansState(technicians=TECHNICIANS, me="Uwe",
          form="change", typed=14, same=False, what="The passphrase is wrong.",
          next_step="Type it again."), then=lambda shell: shell.page.choose("new")),
+    Stop("media", "media", MediaState(media=MEDIA), then=lambda shell: shell.page.choose("a")),
+    Stop("sensor", "sensor", SENSOR, then=lambda shell: shell.page.act()),
+    Stop("sensor-agrees", "sensor", COMPARED),
+    Stop("sensor-differs", "sensor", replace(COMPARED, verdict="differs", difference_v=1.2)),
+    Stop("sensor-unsteady", "sensor", replace(SENSOR, verdict="unsteady", meter_v=12.6)),
+    Stop("sensor-silent", "sensor", replace(SENSOR, volts=None, reason="the sensor is frozen: it "
+         "completes no conversion", low_v=None, high_v=None, verdict="no_voltage"), NO_VOLTAGE),
+    Stop("links", "links", LinksState(links=LINKS, default=LINKS[0].uri),
+         then=lambda shell: shell.page.choose(LINKS[0].uri)),
+    Stop("links-tried", "links", LinksState(links=LINKS, tried=LINKS[0].uri,
+         answer="The ECU answers: it told 9 of 21 values."), then=view(LINKS[0].uri)),
+    Stop("links-none", "links", LinksState()),
     Stop("about", "about", STATUS),
     Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
          next_step="Wait a moment. If it stays like this, switch the kit off and on again."),
@@ -411,6 +448,10 @@ def in_language(state: S) -> S:
         changes["gate_word"] = words.gate_state(gate)
     if (outcome := getattr(state, "outcome", "")) and hasattr(state, "outcome_word"):
         changes["outcome_word"] = words.outcome(outcome)
+    if isinstance(state, MediaState):
+        changes["media"] = tuple(
+            replace(row, state_word=words.medium_state(row.state)) for row in state.media
+        )
     if isinstance(state, GatesState):
         changes["rows"] = tuple(
             replace(row, title=words.gate_title(row.gate)) for row in state.rows

@@ -13,6 +13,8 @@ from ui.models.backups import BackupsModel
 from ui.models.desk import Desk, DeskState
 from ui.models.gates import GatesModel
 from ui.models.home import HomeModel
+from ui.models.links import DefaultLink, LinksModel
+from ui.models.media import MediaModel
 from ui.models.messages import MessagesModel
 from ui.models.navigation import NavigationModel, NavigationState
 from ui.models.new_job import NewJobModel
@@ -22,6 +24,7 @@ from ui.models.plan import PlanModel
 from ui.models.records import RecordsModel
 from ui.models.recovery import RecoveryModel
 from ui.models.result import ResultModel
+from ui.models.sensor import SensorModel
 from ui.models.shared import Shared
 from ui.models.status import StatusModel
 from ui.models.technicians import TechniciansModel
@@ -49,6 +52,7 @@ class Kit:
         now: seconds that never go back.
         today: the date at the technician's place.
         idle_lock_s: the kit locks itself when nobody touched the screen for so long.
+        link: the link that is chosen beforehand, and what keeps another one.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Kit:
         *,
         today: Callable[[], date] = lambda: datetime.now().astimezone().date(),
         idle_lock_s: float = IDLE_LOCK_S,
+        link: DefaultLink | None = None,
     ) -> None:
         self.backend = Backend(client_factory, post, now)
         self.desk = Desk()
@@ -72,7 +77,8 @@ class Kit:
         self.unlock = UnlockModel(shared, idle_lock_s)
         self.home = HomeModel(shared, self._opening.take, today)
         self.new_job = NewJobModel(shared)
-        self.vehicle = VehicleModel(shared)
+        link = link or DefaultLink()
+        self.vehicle = VehicleModel(shared, link)
         self.plan = PlanModel(shared)
         self.work = WorkModel(shared, self.vehicle, self.plan.compile)
         self.gates = GatesModel(shared)
@@ -83,6 +89,9 @@ class Kit:
         self.backups = BackupsModel(shared)
         self.records = RecordsModel(shared)
         self.technicians = TechniciansModel(shared)
+        self.media = MediaModel(shared)
+        self.sensor = SensorModel(shared)
+        self.links = LinksModel(shared, link)
 
         self._open: dict[Screen, Callable[[], None]] = {
             "unlock": self.unlock.open,

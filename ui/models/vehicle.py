@@ -6,15 +6,8 @@ from msgspec import Struct
 
 from appliance.client import messages
 from ui.models import words
+from ui.models.links import DefaultLink, LinkRow, link_rows
 from ui.models.shared import Asking, AskingState, Shared
-
-
-class LinkRow(Struct, frozen=True, kw_only=True):
-    """A link that can be chosen. `discovery`: ECUs can be looked for on it, none can be read."""
-
-    name: str
-    uri: str
-    discovery: bool
 
 
 class EcuRow(Struct, frozen=True, kw_only=True):
@@ -75,11 +68,17 @@ class VehicleState(AskingState, frozen=True, kw_only=True):
 
 
 class VehicleModel(Asking[VehicleState]):
-    """Finds, chooses and reads ECUs."""
+    """Finds, chooses and reads ECUs.
 
-    def __init__(self, shared: Shared) -> None:
+    Args:
+        shared: the screen's parts.
+        default: the link that is chosen beforehand where a job has none yet.
+    """
+
+    def __init__(self, shared: Shared, default: DefaultLink) -> None:
         super().__init__(VehicleState(), shared)
-        self._job = ""
+        self._default = default
+        self._job, self._choose_default = "", False
         self.identity: messages.Identity | None = None
         """What the chosen ECU answered, for the screens that build on it."""
         shared.desk.subscribe(
@@ -91,6 +90,7 @@ class VehicleModel(Asking[VehicleState]):
         desk = self._shared.desk.state
         if desk.job != self._job:
             self._job, self.identity = desk.job, None
+            self._choose_default = True
             self._change(found=(), searched=False, link=desk.link, profile=desk.profile)
             self._show(None)
         self._ask(
@@ -139,9 +139,7 @@ class VehicleModel(Asking[VehicleState]):
             self._shared.navigation.go("work")
 
     def _fetched(self, links: messages.Links, profiles: messages.Profiles) -> None:
-        rows = tuple(
-            LinkRow(name=one.name, uri=one.uri, discovery=one.discovery) for one in links.links
-        )
+        rows = link_rows(links)
         ecus = [
             EcuRow(
                 profile=one.name,
@@ -154,6 +152,11 @@ class VehicleModel(Asking[VehicleState]):
             for one in profiles.profiles
         ]
         self._change(links=rows, ecus=tuple(sorted(ecus, key=lambda row: bool(row.problem))))
+        if self._choose_default and not self.state.link:
+            chosen = next((row for row in rows if row.uri == self._default.uri), None)
+            if chosen is not None and not chosen.discovery:
+                self._change(link=chosen.uri)
+        self._choose_default = False
 
     def _discovered(self, reply: messages.Discovered) -> None:
         found = tuple(

@@ -60,6 +60,16 @@ def gate_state(state: str) -> str:
     }.get(state, _("Unknown"))
 
 
+def medium_state(state: str) -> str:
+    """How a backup medium is."""
+    return {
+        "present": _("Present"),
+        "missing": _("Missing"),
+        "read_only": _("Protected"),
+        "full": _("Full"),
+    }.get(state, state)
+
+
 def gate_title(gate: str) -> str:
     """What a gate looks at."""
     return {

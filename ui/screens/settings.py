@@ -15,7 +15,12 @@ THEME_NAMES = {
     "contrast": n_("High contrast"),
 }
 ROTATION_NAMES = {0: n_("Upright"), 180: n_("Upside down")}
-SCREENS = {"technicians": n_("Who can unlock this kit")}
+SCREENS = {
+    "links": n_("Chosen beforehand, try it"),
+    "sensor": n_("Compare with a multimeter"),
+    "media": n_("The two for backups"),
+    "technicians": n_("Who can unlock this kit"),
+}
 """Settings that have a screen of their own, with what stands below their names."""
 
 
@@ -30,6 +35,9 @@ class SettingsPage(Sheet):
             "theme": _("Colours"),
             "rotation": _("Panel"),
             "brightness": _("Brightness"),
+            "links": _("Link"),
+            "sensor": _("Voltage sensor"),
+            "media": _("Media"),
             "technicians": _("Technicians"),
         }.get(view, _("Settings"))
 

@@ -16,6 +16,10 @@ class Value(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
 
     def __init__(self, label: str, value: str) -> None:
         super().__init__()
+        self.show(label, value)
+
+    def show(self, label: str, value: str) -> None:
+        """Show another pair."""
         self.ids.label.text = label
         self.ids.value.text = value
 
@@ -26,9 +30,14 @@ class Values(GridLayout):  # type: ignore[misc]  # as above
     pairs = ObjectProperty(())
 
     def on_pairs(self, _self: object, pairs: Iterable[tuple[str, str]]) -> None:
-        """Build the lines; these lists are short and change seldom."""
+        """Build the lines; where only figures change, those that are there show them."""
+        wanted = list(pairs)
+        if len(wanted) == len(self.children):
+            for line, pair in zip(reversed(self.children), wanted, strict=True):
+                line.show(*pair)
+            return
         self.clear_widgets()
-        for label, value in pairs:
+        for label, value in wanted:
             self.add_widget(Value(label, value))
 
 

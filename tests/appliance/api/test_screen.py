@@ -10,6 +10,8 @@ import pytest
 
 from appliance.carlinks import write_car_links
 from appliance.client import ApiError, messages
+from appliance.service.sensor import sensor_of
+from hw.config import VoltageConfig
 from tests.appliance.api.conftest import NAME, PASSPHRASE, Kit
 
 TWO_BLOCKS = Path(__file__).parents[2] / "data/two-blocks.vbf"
@@ -54,6 +56,24 @@ def test_status_tells_media_clock_sync_and_supply(one_kit: Kit) -> None:
     assert status.sync.state == "not_set_up"
     assert status.clock.wall.endswith("Z")
     assert status.supply.state in ("ok", "low", "unknown")
+
+
+def test_what_is_on_the_media_and_which_sensor_there_is(one_kit: Kit) -> None:
+    assert [(one.name, one.verified) for one in one_kit.client.media().media] == [
+        ("a", ""),
+        ("b", ""),
+    ]
+    sensor = one_kit.client.sensor()
+    assert sensor.simulated
+    assert sensor.uri.startswith("ina219+sim://")
+    # INA219 over temperature and one of its steps at 10 bit; there is no divider.
+    assert (sensor.divider, sensor.error_part, sensor.error_v) == (1.0, 0.01, 0.016)
+
+
+def test_a_divider_makes_the_sensor_less_exact() -> None:
+    sensor = sensor_of(VoltageConfig("ina219:///dev/i2c-1/0x40", divider=2.0))
+    assert (sensor.error_part, sensor.error_v) == (0.02, 0.032)
+    assert not sensor.simulated
 
 
 def test_links_of_the_configuration_can_be_chosen(one_kit: Kit) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from appliance.client import Client
 from tests.ui.models.fake import FakeAppliance
@@ -99,6 +99,6 @@ class Bench:
 
 
 def make_kit(
-    make_client: Callable[[], Client], pump: Pump, place: Path, clock: Clock, **more: float
+    make_client: Callable[[], Client], pump: Pump, place: Path, clock: Clock, **more: Any
 ) -> Kit:
     return Kit(make_client, pump.post, place, clock, today=lambda: date(2026, 3, 1), **more)

@@ -142,6 +142,7 @@ def report(pages: int) -> bytes:
     return out.getvalue()
 
 
+MEDIA: tuple[Literal["a", "b"], ...] = ("a", "b")
 MediumState = Literal["present", "missing", "read_only", "full"]
 
 
@@ -313,6 +314,35 @@ class FakeClient(Client):
             m.LinkView(name="engine", uri="doip://127.0.0.1:13400?target=16", discovery=False),
         ]
         reply: m.Links = self._ask("links", lambda: m.Links(links=links))
+        return reply
+
+    def media(self) -> m.Media:
+        use = [
+            m.MediumUse(
+                name=name,
+                device=f"/dev/sd{name}1",
+                size_bytes=64_000_000_000,
+                backups=2,
+                verified="2026-02-28T10:00:00Z",
+                verified_backup="b2",
+            )
+            for name in MEDIA
+        ]
+        reply: m.Media = self._ask("media", lambda: m.Media(media=use))
+        return reply
+
+    def sensor(self) -> m.Sensor:
+        known = m.Sensor(
+            uri="ina219:///dev/i2c-1/0x40",
+            divider=1.0,
+            rate_hz=1000,
+            simulated=False,
+            error_part=0.01,
+            error_v=0.016,
+            meter_part=0.005,
+            meter_v=0.02,
+        )
+        reply: m.Sensor = self._ask("sensor", lambda: known)
         return reply
 
     # The car ----------------------------------------------------------------------------------
