@@ -29,7 +29,7 @@ DEBIAN_FOR_BENCH_VM := qemu-system-x86_64=qemu-system-x86 busybox=busybox-static
 DEBIAN_FOR_PI := gcc=gcc swig=swig python3-config=python3-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign mutants mutants-changed bench bench-vm bench-compare lint lock pi clean setup tools
+.PHONY: help demo test campaign mutants mutants-changed bench bench-vm bench-compare screenshots lint lock pi clean setup tools
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -68,6 +68,10 @@ bench-compare: setup ## That file against an earlier one: make bench-compare BAS
 bench-vm: pi ## tests/bench on a real kernel's CAN, I2C and GPIO, in a VM (two minutes).
 	@PATH="$$PATH:/usr/sbin:/sbin" PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH_VM)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.bench.vm
+
+screenshots: setup ## The README's pictures of the screen, into ui/screenshots.
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SCREEN)
+	@$(BIN)/python -m tests.ui.screenshots
 
 lint: setup ## ruff, mypy --strict and the import contracts.
 	@$(BIN)/ruff check --quiet .

@@ -31,7 +31,7 @@ from ui.models.technicians import TechniciansState
 from ui.models.unlock import TechnicianRow, UnlockState
 from ui.models.vehicle import EcuRow, ValueRow, VehicleState
 from ui.models.window import Window
-from ui.models.work import Container, OptionRow, WorkState
+from ui.models.work import Container, OptionRow, StickRow, WorkState
 from ui.models.write import WriteState
 from ui.settings import Settings, SettingsState
 
@@ -81,6 +81,7 @@ SIMULATED = replace(
     STATUS, simulated=("car", "sensor"), link="can, doip", gate="CUT", volts=None,
     media_a="read_only", supply="low",
 )  # fmt: skip
+READY = replace(STATUS, volts=13.9, media_b="present", clock="synchronised")
 NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
 
 TECHNICIANS = tuple(
@@ -185,6 +186,8 @@ OPTIONS = (
     OptionRow(setting="0600.idle", group="Coding", label="Idle speed", current="780", chosen="",
               values=(), labels=(), minimum=700.0, maximum=900.0, step=10.0, unit="1/min"),
 )  # fmt: skip
+STICKS = (StickRow(name="usb", folder="/media/usb", free="3.1 GB", read_only=False,
+                   simulated=False),)  # fmt: skip
 CONTAINER = Container(
     path="/media/usb/engine_1402.vbf", name="engine_1402.vbf", good=True, what="", next_step="",
     fits=True, usable=True,
@@ -356,22 +359,22 @@ STOPS = (
          can_plan=True), then=lambda shell: shell.page.choose("0600.start_stop")),
     Stop("work-no-stick", "work", WorkState(kind="programming", can_flash=True)),
     Stop("work-file", "work", WorkState(kind="programming", can_flash=True, folder="/media/usb",
-         container=CONTAINER, can_plan=True)),
+         sticks=STICKS, container=CONTAINER, can_plan=True)),
     Stop("plan", "plan", PLAN, then=view("risk")),
     Stop("gates-checking", "gates", GatesState(rows=gates("working", "working", "working",
          "waiting"), window=WINDOW, volts=12.64, in_window=True, busy=True)),
     Stop("gates-refused", "gates", GatesState(rows=gates("passed", "refused", "passed", "waiting"),
          window=WINDOW, volts=12.64, in_window=True, can_back_up=True)),
     Stop("gates-passed", "gates", GatesState(rows=gates("passed", "passed", "passed", "waiting"),
-         window=WINDOW, volts=13.9, in_window=True, can_go_on=True)),
+         window=WINDOW, volts=13.9, in_window=True, can_go_on=True), READY),
     Stop("gates-no-voltage", "gates", GatesState(rows=gates("waiting", "waiting", "waiting",
          "waiting"), window=WINDOW, volts_reason="The sensor is silent."), NO_VOLTAGE),
     Stop("acknowledge", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK)),
     Stop("acknowledge-hold", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK,
          has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6)),
-    Stop("write", "write", WRITING),
-    Stop("write-held", "write", HELD),
-    Stop("write-cut", "write", CUT),
+    Stop("write", "write", WRITING, replace(STATUS, gate="OPEN")),
+    Stop("write-held", "write", HELD, replace(STATUS, gate="HELD", volts=HELD.volts)),
+    Stop("write-cut", "write", CUT, replace(STATUS, gate="CUT", volts=CUT.volts)),
     Stop("result-verified", "result", RESULT, then=view("record")),
     Stop("result-report", "result", replace(RESULT, report=REPORT)),
     Stop("result-aborted", "result", replace(RESULT, outcome="aborted_recoverable",

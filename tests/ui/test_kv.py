@@ -1,4 +1,4 @@
-"""The KV files together: Kivy finds a rule by the bare name of a class, whatever module that is in."""
+"""The KV files together: Kivy finds a rule by the bare name of a class, whatever its module."""
 
 from __future__ import annotations
 

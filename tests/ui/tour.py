@@ -11,8 +11,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import PIL.Image
+from PIL.Image import Image
 
 from tests.ui import leftovers, looks
 from tests.ui.states import FakeModel, Stop, blank, stops
@@ -36,42 +40,48 @@ def main() -> int:
         "--rounds", type=int, default=0, help="only look for widgets left over after so many"
     )
     options = it.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        program.log_to_standard_error()
-        program.prepare_environment(Path(home), kiosk=False)
-        program.configure(*options.size, kiosk=False, rotation=0)
-        # Nobody watches: no frame waits for the next one's time.
-        from kivy.config import Config  # noqa: PLC0415 - reads the environment when imported
-
-        Config.set("graphics", "maxfps", "0")
-        tour = Tour(options.size, options.out)
+    with tour_of(options.size) as tour:
         if options.rounds:
             tour.make_again(options.rounds, options.only)
             options.theme = []
         for name in options.theme if options.theme is not None else sorted(theme.THEMES):
             for language in options.language or sorted(i18n.LANGUAGES):
-                tour.make(name, language, options.only)
-    json.dump(tour.found, sys.stdout, indent=1)
+                tour.make(name, language, options.out, options.only)
+        json.dump(tour.found, sys.stdout, indent=1)
     return 0
+
+
+@contextmanager
+def tour_of(size: tuple[int, int]) -> Iterator[Tour]:
+    """A window of this size for a tour; one for each process."""
+    with tempfile.TemporaryDirectory() as home:
+        program.log_to_standard_error()
+        program.prepare_environment(Path(home), kiosk=False)
+        program.configure(*size, kiosk=False, rotation=0)
+        # Nobody watches: no frame waits for the next one's time.
+        from kivy.config import Config  # noqa: PLC0415 - reads the environment when imported
+
+        Config.set("graphics", "maxfps", "0")
+        yield Tour(size)
 
 
 class Tour:
     """Shows stop after stop in one window and keeps what was found wrong."""
 
-    def __init__(self, size: tuple[int, int], out: Path) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         from kivy.core.window import Window  # noqa: PLC0415 - opens it when imported
 
         from ui import app  # noqa: PLC0415 - imports the window
 
         self.found: list[str] = []
-        self._window, self._app, self._out, self._size = Window, app, out, size
+        self._window, self._app, self._size = Window, app, size
         self._settle = 4
         """Frames within which texts and layouts settle."""
         app.set_up(*size)
-        out.mkdir(parents=True, exist_ok=True)
 
-    def make(self, theme_name: str, language: str, only: str = "") -> None:
-        """Every stop, in one theme and language."""
+    def make(self, theme_name: str, language: str, out: Path, only: str = "") -> None:
+        """Every stop, in one theme and language, with a picture of each in a folder."""
+        out.mkdir(parents=True, exist_ok=True)
         theme.NOW.use(theme_name)
         i18n.use(language)
         for stop in stops():
@@ -79,7 +89,18 @@ class Tour:
                 for name, root in self._shown(stop):
                     where = f"{name} {self._size[0]}x{self._size[1]} {theme_name} {language}"
                     self.found += [f"{where}: {one}" for one in looks.problems(root)]
-                    self._screenshot(f"{self._size[0]}-{theme_name}-{language}-{name}")
+                    path = out / f"{self._size[0]}-{theme_name}-{language}-{name}.png"
+                    self._picture().save(path, compress_level=1)
+
+    def pictures(self, theme_name: str, language: str, names: Iterable[str]) -> dict[str, Image]:
+        """What some stops look like at first."""
+        theme.NOW.use(theme_name)
+        i18n.use(language)
+        return {
+            stop.name: next(self._picture() for _shown in self._shown(stop))
+            for stop in stops()
+            if stop.name in names
+        }
 
     def make_again(self, rounds: int, only: str = "") -> None:
         """When all rounds are made, none of their widgets is left over.
@@ -142,20 +163,17 @@ class Tour:
             Clock.tick()
         EventLoop.idle()
 
-    def _screenshot(self, name: str) -> None:
+    def _picture(self) -> Image:
         from kivy.graphics.opengl import (  # noqa: PLC0415 - as above
             GL_RGB,
             GL_UNSIGNED_BYTE,
             glReadPixels,
         )
-        from PIL import Image  # noqa: PLC0415 - as above
 
         self._window.dispatch("on_draw")
         pixels = glReadPixels(0, 0, *self._size, GL_RGB, GL_UNSIGNED_BYTE)
-        image = Image.frombytes("RGB", self._size, bytes(pixels))
-        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(
-            self._out / f"{name}.png", compress_level=1
-        )
+        image = PIL.Image.frombytes("RGB", self._size, bytes(pixels))
+        return image.transpose(PIL.Image.Transpose.FLIP_TOP_BOTTOM)
 
 
 if __name__ == "__main__":
