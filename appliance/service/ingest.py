@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from appliance.records import JobNotThere
@@ -25,8 +26,8 @@ log = logging.getLogger("fieldkit.ingest")
 BATCH = 200
 """At most so many events go to the record in one transaction."""
 GATHER_S = 0.05
-"""So long it waits for more events after a first: a transaction each would be a flush of the card
-each."""
+"""So long it waits for more events after a first: with a transaction for each the card would be
+flushed for each."""
 Numbered = tuple[int, EventBody]
 
 
@@ -57,12 +58,14 @@ class Ingest:
 
     def __init__(self, connect: Callable[[], HwClient]) -> None:
         self._connect = connect
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Event | threading.Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._record: RunRecord | None = None
         self._known: dict[str, RunInfo] = {}
         self._asked: HwClient | None = None
         self._simulated: Sequence[str] = ()
+        self._whole: set[str] = set()
+        """Runs that are on the record to their end: nothing more comes of them."""
         self._catch_up = False
         self.problem: FieldKitError | None = None
         self._stop = False
@@ -87,10 +90,25 @@ class Ingest:
         self._catch_up = True
         self._queue.put(None)
 
+    def settle(self, limit_s: float) -> None:
+        """Wait until everything that hw did before now is on the record, or cannot be put there.
+
+        Whoever saw at hw that a write has begun or ended is not to read a record that does not
+        know of it yet; hw's events may still be on their way.
+        """
+        settled = threading.Event()
+        with suppress(
+            FieldKitError
+        ):  # Without hw there is nothing new, and that is told elsewhere.
+            self._connect()
+            self._catch_up = True
+        self._queue.put(settled)
+        settled.wait(limit_s)
+
     def open(self, record: RunRecord) -> None:
         """The kit was unlocked: events go to this record, beginning with all that were missed."""
         with self._lock:
-            self._record = record
+            self._record, self._whole = record, set()
         self.wake()
 
     def shut(self) -> None:
@@ -102,20 +120,25 @@ class Ingest:
 
     def _work(self) -> None:
         while not self._stop:
-            events = self._next_batch()
+            items = self._next_batch()
             with self._lock:
-                record = self._record
-                if record is None:
-                    continue
-                try:
-                    self._bring(record, events)
-                except FieldKitError as error:
-                    # hw or the disk failed: the events stay in hw's journal and are read again
-                    # after the next connection, unlock or event.
-                    self._catch_up = True
-                    self._tell(error)
-                else:
-                    self.problem = None
+                self._work_on([item for item in items if isinstance(item, Event) and item.run])
+            for item in items:
+                if isinstance(item, threading.Event):
+                    item.set()
+
+    def _work_on(self, events: Sequence[Event]) -> None:
+        if self._record is None:
+            return
+        try:
+            self._bring(self._record, events)
+        except FieldKitError as error:
+            # hw or the disk failed: the events stay in hw's journal and are read again after the
+            # next connection, unlock or event.
+            self._catch_up = True
+            self._tell(error)
+        else:
+            self.problem = None
 
     def _tell(self, error: FieldKitError) -> None:
         """Once for each reason: it is tried again ten times a second."""
@@ -123,23 +146,33 @@ class Ingest:
             log.warning("Events of hw were not recorded yet: %s", error)
         self.problem = error
 
-    def _next_batch(self) -> list[Event]:
+    def _next_batch(self) -> list[Event | threading.Event | None]:
+        """What comes within a moment; nobody who waits for the record waits for that, too."""
         items = [self._queue.get()]
-        if not self._stop:
-            time.sleep(GATHER_S)
-        while len(items) < BATCH and not self._queue.empty():
-            items.append(self._queue.get())
-        return [item for item in items if item is not None and item.run]
+        until = time.monotonic() + GATHER_S
+        while isinstance(items[-1], Event) and len(items) < BATCH:
+            try:
+                items.append(self._queue.get(timeout=max(until - time.monotonic(), 0.0)))
+            except queue.Empty:
+                break
+        return items
 
     def _bring(self, record: RunRecord, events: Sequence[Event]) -> None:
         if self._catch_up:
             self._catch_up = False
             for info in self._runs():
-                self._pull(record, info)
-                self._end_interrupted(record, info)
+                if info.run not in self._whole and self._take_up(record, info):
+                    self._whole.add(info.run)
         for run in dict.fromkeys(event.run for event in events):
             if (known := self._info(run)) is not None:
                 self._bring_run(record, known, [event for event in events if event.run == run])
+
+    def _take_up(self, record: RunRecord, info: RunInfo) -> bool:
+        """Bring what is missing of a run; True where nothing more can come of it."""
+        if not self._pull(record, info):
+            return True
+        self._end_interrupted(record, info)
+        return info.state != "running" and record.has_outcome(info.run)
 
     def _bring_run(self, record: RunRecord, info: RunInfo, events: Sequence[Event]) -> None:
         # hw tells an outcome that it could not write down with the number 0: it comes only once.
@@ -153,12 +186,14 @@ class Ingest:
         elif fresh:
             self._put(record, info, fresh)
 
-    def _pull(self, record: RunRecord, info: RunInfo) -> None:
+    def _pull(self, record: RunRecord, info: RunInfo) -> bool:
+        """Read what is missing from hw's journal; False where it is not this kit's."""
         hw, last = self._connect(), record.last_seq(info.run)
         while batch := hw.run_log(info.run, last):
             if not self._put(record, info, batch):
-                return
+                return False
             last = batch[-1][0]
+        return True
 
     def _put(self, record: RunRecord, info: RunInfo, events: Sequence[Numbered]) -> bool:
         """False where the run's job is not on this kit: hw may have served another database."""

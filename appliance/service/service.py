@@ -61,6 +61,8 @@ log = logging.getLogger("fieldkit.service")
 
 CAR_TURN_S = 2.0
 """A command waits so long for another one that talks to the car; then it is told so."""
+SETTLES_WITHIN_S = 2.0
+"""A job is shown as it is recorded, should the card not take what is new within so long."""
 HW_GONE_S = 15.0
 """Followers of a write are told when hw has been away for so long."""
 
@@ -285,7 +287,7 @@ class Service:
 
     def job_export_onto(self, job: str, asked: m.ExportOnto) -> m.ExportedOnto:
         """Write a job's export onto a stick; only once it lies there, it goes on the record."""
-        book = self._open().book
+        book = self._settled().book
         found = book.find(job)
         desk = self._stick_desk()
 
@@ -520,27 +522,27 @@ class Service:
         """
         if limit and not (limit.isascii() and limit.isdigit()):
             raise UsageError(f"limit={limit} is not a number.", "Say how many jobs a page holds.")
-        return self._open().book.jobs(words, before, int(limit or JOBS_AT_ONCE))
+        return self._settled().book.jobs(words, before, int(limit or JOBS_AT_ONCE))
 
     def job_show(self, job: str) -> m.JobView:
         """One job."""
-        opened = self._open()
+        opened = self._settled()
         return opened.book.view(opened.book.find(job))
 
     def job_verify(self, job: str) -> m.ChainVerified:
         """Compute the chain again."""
-        opened = self._open()
+        opened = self._settled()
         return opened.book.verify(opened.book.find(job))
 
     def job_export(self, job: str) -> m.Files:
         """JSON, files and PDF of a job."""
-        opened = self._open()
+        opened = self._settled()
         found = opened.book.find(job)
         return m.Files(what=f"The record of job {found}.", files=opened.book.export(found))
 
     def job_report(self, job: str) -> m.File:
         """The PDF report of a job, to be looked at; it is not an export."""
-        opened = self._open()
+        opened = self._settled()
         return opened.book.report(opened.book.find(job))
 
     def events_after(self, job: str, after: int, wait_s: float) -> list[m.JobEvent]:
@@ -607,6 +609,12 @@ class Service:
         opened = self._opened
         if opened is None:
             raise Locked
+        return opened
+
+    def _settled(self) -> _Opened:
+        """The opened kit with all on its record that hw had told or done before now."""
+        opened = self._open()
+        self._ingest.settle(SETTLES_WITHIN_S)
         return opened
 
     @contextmanager

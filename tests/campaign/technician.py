@@ -293,8 +293,9 @@ class Technician:
         return any(run.job == self.seen.job for run in self._insist(self._status).runs)
 
     def _last_word(self) -> str:
-        """What the record says once it has caught up with hw."""
+        """What the record says; where it says that it lags behind hw, once it does not."""
         began = time.monotonic()
+        self._insist(self._status_of_record)
         while (state := self._look().state) == "writing":
             self._insist(self._status_of_record)
             self._pause(began, "hw has ended the write, the job's record has not")
