@@ -132,6 +132,19 @@ class Client:
         """Look at everything a write needs; works while the kit is locked."""
         return self._get("/doctor", m.Doctor)
 
+    def about(self) -> m.About:
+        """Versions and storage of the kit; works while it is locked."""
+        return self._get("/about", m.About)
+
+    def diagnostics(self) -> m.File:
+        """Logs and state in one archive, without secrets and customers; works while locked."""
+        return self._post("/diagnostics", m.File, None, FILE_TIMEOUT_S)
+
+    def diagnostics_onto(self, stick: str) -> m.SavedOnto:
+        """Write that archive onto a stick (`Stick.folder`)."""
+        body = m.ExportOnto(stick=stick)
+        return self._post("/diagnostics/stick", m.SavedOnto, body, FILE_TIMEOUT_S)
+
     def unlock(self, technician: str, passphrase: str) -> m.Okay:
         """Open the kit."""
         return self._post("/unlock", m.Okay, m.Unlock(technician=technician, passphrase=passphrase))

@@ -1,4 +1,4 @@
-"""USB sticks: which are there, what lies on them, and writing a folder onto one.
+"""USB sticks: which are there, what lies on them, and writing onto one.
 
 A stick comes from outside and may hold anything. Every path is walked from the stick's own folder,
 one name at a time and never through a link, and each step must still lie on the stick's own mount:
@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -371,6 +371,27 @@ def put_folder(stick: Stick, name: str, files: Mapping[str, bytes]) -> str:
         StickError: the stick is full, read-only, gone or gives back other bytes; no folder was
             made, but a hidden one (`.NAME….part`) may be left where the stick was pulled out.
     """
+    return _put(stick, name, sum(map(len, files.values())), lambda at: _write_all(stick, at, files))
+
+
+def put_file(stick: Stick, name: str, content: bytes) -> str:
+    """Write a new file onto a stick, whole or not at all, and read it again (see `put_folder`).
+
+    Args:
+        stick: where.
+        name: the file's; with `-2` and so on before its suffix where there is such a file already.
+        content: all of it.
+
+    Returns:
+        The name that the file got.
+
+    Raises:
+        StickError: as `put_folder`.
+    """
+    return _put(stick, name, len(content), lambda at: _write_one(stick, at, name, content))
+
+
+def _put(stick: Stick, name: str, size: int, write: Callable[[Path], None]) -> str:
     if stick.read_only:
         raise StickError(
             f"The stick {stick.name!r} is read-only.",
@@ -378,10 +399,10 @@ def put_folder(stick: Stick, name: str, files: Mapping[str, bytes]) -> str:
         )
     with _told(stick, stick.folder), _at(Place(stick, ())) as root:
         base = _again(root)
-        _demand_space(stick, base, sum(map(len, files.values())))
+        _demand_space(stick, base, size)
         part = base / f".{name}.{secrets.token_hex(4)}.part"
         try:
-            _write_all(stick, part, files)
+            write(part)
             final = _free_name(base, name)
             part.rename(base / final)
         except BaseException:
@@ -416,25 +437,38 @@ def _write_all(stick: Stick, part: Path, files: Mapping[str, bytes]) -> None:
     for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
         sync_folder(folder)
     for name, content in files.items():
-        if not holds_past_cache(part / name, content):
-            raise StickError(
-                f"The stick {stick.name!r} gave back other bytes than it was given ({name}).",
-                "Take another stick, and throw this one away.",
-            )
+        _compare(stick, part / name, name, content)
+
+
+def _write_one(stick: Stick, part: Path, name: str, content: bytes) -> None:
+    create_durably(part, content, mode=None)
+    _compare(stick, part, name, content)
+
+
+def _compare(stick: Stick, path: Path, name: str, content: bytes) -> None:
+    if not holds_past_cache(path, content):
+        raise StickError(
+            f"The stick {stick.name!r} gave back other bytes than it was given ({name}).",
+            "Take another stick, and throw this one away.",
+        )
 
 
 def _free_name(base: Path, name: str) -> str:
+    suffix = PurePosixPath(name).suffix
     number, free = 1, name
     while os.path.lexists(base / free):
         number += 1
-        free = f"{name}-{number}"
+        free = f"{name.removesuffix(suffix)}-{number}{suffix}"
     return free
 
 
-def _remove(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), key=lambda one: len(one.parts), reverse=True):
+def _remove(written: Path) -> None:
+    if not written.is_dir():
+        written.unlink()
+        return
+    for path in sorted(written.rglob("*"), key=lambda one: len(one.parts), reverse=True):
         if path.is_dir():
             path.rmdir()
         else:
             path.unlink()
-    folder.rmdir()
+    written.rmdir()

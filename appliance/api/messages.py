@@ -118,7 +118,7 @@ class InspectContainer(_Body, frozen=True):
 
 
 class ExportOnto(_Body, frozen=True):
-    """A stick, named by its folder (`Stick.folder`)."""
+    """A stick to write onto, named by its folder (`Stick.folder`)."""
 
     stick: Text
 
@@ -503,6 +503,38 @@ class ExportedOnto(_Body, frozen=True):
     folder: str
     files: int
     size_bytes: int
+
+
+class SavedOnto(_Body, frozen=True):
+    """A file lies on a stick for good, under `name`."""
+
+    what: str
+    stick: str
+    name: str
+    size_bytes: int
+
+
+class Version(_Body, frozen=True):
+    """A library and its version; empty where it is not installed."""
+
+    name: str
+    version: str
+
+
+class About(_Body, frozen=True):
+    """What this kit is. `kit` names it: letters of the digest of its public key.
+
+    `libraries` are those that the kit itself asks for; bytes are those of its own storage.
+    """
+
+    kit: str
+    version: str
+    python: str
+    kernel: str
+    system: str
+    libraries: list[Version]
+    size_bytes: int
+    free_bytes: int
 
 
 class Check(_Body, frozen=True):

@@ -44,6 +44,23 @@ class Route:
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/status", None, m.KitStatus, lambda s, _p, _b: s.status(), "The kit, now"),
     Route("GET", "/doctor", None, m.Doctor, lambda s, _p, _b: s.doctor(), "Is all there?"),
+    Route("GET", "/about", None, m.About, lambda s, _p, _b: s.about(), "Versions and storage"),
+    Route(
+        "POST",
+        "/diagnostics",
+        None,
+        m.File,
+        lambda s, _p, _b: s.diagnostics(),
+        "Logs and state in one archive, without secrets and customers",
+    ),
+    Route(
+        "POST",
+        "/diagnostics/stick",
+        m.ExportOnto,
+        m.SavedOnto,
+        lambda s, _p, b: s.diagnostics_onto(b),
+        "Write that archive onto a stick",
+    ),
     Route("POST", "/unlock", m.Unlock, m.Okay, lambda s, _p, b: s.unlock(b), "Open the kit"),
     Route(
         "GET",

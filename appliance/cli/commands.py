@@ -20,6 +20,7 @@ app.command("sim", context_settings={"allow_extra_args": True, "ignore_unknown_o
     setup.sim
 )
 app.command("doctor")(kit.doctor)
+app.command("diagnostics")(kit.diagnostics)
 app.command("status")(kit.status)
 app.command("unlock")(kit.unlock)
 app.command("lock")(kit.lock)

@@ -121,6 +121,25 @@ def doctor(as_json: Json = False) -> None:
         )
 
 
+def diagnostics(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="New file, or folder for it; by default here."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write logs and state into one archive for the workshop, without secrets and customers."""
+    with Client() as client:
+        file = client.diagnostics()
+    target = path or Path()
+    target = target / file.name if target.is_dir() else target
+    output.write_new(target, file.content)
+    if as_json:
+        say_json({"file": str(target), "size_bytes": len(file.content)})
+    else:
+        say(f"The diagnostics are in {target}.")
+
+
 def unlock(
     technician: Annotated[str, typer.Argument(metavar="TECHNICIAN")],
     passphrase_file: PassphraseFile = None,

@@ -107,8 +107,12 @@ def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            path.unlink(missing_ok=True)  # Half a file would pass for a whole one.
+            raise
     except FileExistsError as error:
         raise BadInputError(
             f"{path} exists already and is left as it is.", "Name another file."

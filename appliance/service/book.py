@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -86,6 +87,10 @@ class Book:
         size = min(max(limit, 1), JOBS_AT_ONCE)
         found = self.records.list_jobs(JobFilter(words=words, before=before, limit=size + 1))
         return Jobs(jobs=[_job_shown(view) for view in found[:size]], more=len(found) > size)
+
+    def all(self) -> list[RecordView]:
+        """Every job of the kit."""
+        return self.records.list_jobs(JobFilter(limit=sys.maxsize))
 
     def view(self, job: str) -> JobView:
         """A job as the API shows it."""

@@ -1,8 +1,9 @@
 """`Service`: one method for each thing that the API offers.
 
 Threads: the API calls from worker threads; one thread keeps the connection to hw, one brings hw's
-events onto the record. While the kit is locked only `status`, `doctor`, `technicians`, `unlock` and
-the list of profiles work: keys, jobs and backups are encrypted until a technician comes.
+events onto the record. While the kit is locked only `status`, `doctor`, `about`, `diagnostics`,
+`technicians`, `unlock` and the list of profiles work: keys, jobs and backups are encrypted until a
+technician comes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec import structs
 
 from appliance.api import messages as m
 from appliance.backups.media import media_of
+from appliance.diagnostics import Bundle, about, bundle, head_of, mask_of, read_logs
 from appliance.identity import (
     Unlocked,
     add_technician,
@@ -84,7 +86,7 @@ class Service:
     """
 
     def __init__(self, state: Path, run: Path) -> None:
-        self._state = state
+        self._state, self._run = state, run
         self._kit = KitState(state)
         self._ingest = Ingest(self._hw_client)
         self._hw = HwLink(run / "hw.sock", self._ingest.take, self._ingest.wake)
@@ -137,6 +139,41 @@ class Service:
         hw, _ = self._hw_status()
         checks = examine(self._state, hw, locked=self._opened is None)
         return m.Doctor(ready=all(check.ok is not False for check in checks), checks=checks)
+
+    def about(self) -> m.About:
+        """Versions and storage."""
+        return about(self._state)
+
+    def diagnostics(self) -> m.File:
+        """Logs and state in one archive, without secrets and customers.
+
+        While the kit is locked the customers are not known, so that logs are left out.
+        """
+        _, runs = self._hw_status()
+        opened = self._opened
+        views = opened.book.all() if opened is not None else None
+        found = Bundle(
+            about=self.about(),
+            status=self.status(),
+            doctor=self.doctor(),
+            runs=runs,
+            records=[head_of(view) for view in views] if views is not None else None,
+            logs=read_logs(self._run) if views is not None else None,
+        )
+        people = [name for name, _role in list_technicians(self._state)]
+        return bundle(found, self._state, mask_of(views or (), people))
+
+    def diagnostics_onto(self, asked: m.ExportOnto) -> m.SavedOnto:
+        """Write the archive onto a stick."""
+        self._open()
+        file = self.diagnostics()
+        stick, name = self._stick_desk().put_file(asked.stick, file)
+        return m.SavedOnto(
+            what=f"The diagnostics lie on {stick.name} as {name}.",
+            stick=asked.stick,
+            name=name,
+            size_bytes=len(file.content),
+        )
 
     def technicians(self) -> m.Technicians:
         """Who can unlock the kit, and how long each must still wait after wrong tries.

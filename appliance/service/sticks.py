@@ -26,6 +26,7 @@ from appliance.sticks import (
     has_file,
     list_folder,
     place_of,
+    put_file,
     put_folder,
     read_file,
     stick_at,
@@ -122,6 +123,15 @@ class StickDesk:
         """
         to = stick_at(self._sticks, stick)
         return to, put_folder(to, name, {item.name: item.content for item in files})
+
+    def put_file(self, stick: str, file: m.File) -> tuple[Stick, str]:
+        """Write a file onto a stick, whole or not at all.
+
+        Raises:
+            StickError: as `put`.
+        """
+        to = stick_at(self._sticks, stick)
+        return to, put_file(to, file.name, file.content)
 
 
 def _entry(place: Place, entry: Entry, names: set[str]) -> m.StickEntry:

@@ -21,6 +21,7 @@ from appliance.sticks import (
     has_file,
     list_folder,
     place_of,
+    put_file,
     put_folder,
     read_file,
     stick_at,
@@ -193,6 +194,28 @@ def test_a_stick_that_gives_back_other_bytes_is_told_and_nothing_stays(
     assert {path.name for path in stick.folder.iterdir()} == {"cars", "file.hex"}
 
 
+def test_a_file_is_put_whole_and_beside_an_older_one(stick: Stick) -> None:
+    assert put_file(stick, "log.zip", b"x" * 5000) == "log.zip"
+    assert put_file(stick, "log.zip", b"y") == "log-2.zip"
+    assert (stick.folder / "log.zip").read_bytes() == b"x" * 5000
+    assert {path.name for path in stick.folder.iterdir()} == {
+        "cars", "file.hex", "log.zip", "log-2.zip",
+    }  # fmt: skip
+
+
+def test_of_a_file_that_comes_back_otherwise_or_finds_no_room_nothing_stays(
+    stick: Stick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sticks, "_RESERVE", stick.size_bytes)
+    with pytest.raises(StickError, match="is full: "):
+        put_file(stick, "log.zip", b"x")
+    monkeypatch.setattr(sticks, "_RESERVE", 0)
+    monkeypatch.setattr(sticks, "holds_past_cache", lambda _path, _data: False)
+    with pytest.raises(StickError, match="gave back other bytes"):
+        put_file(stick, "log.zip", b"x")
+    assert {path.name for path in stick.folder.iterdir()} == {"cars", "file.hex"}
+
+
 def test_a_stick_is_named_by_its_folder(stick: Stick) -> None:
     assert stick_at([stick], str(stick.folder)) is stick
     with pytest.raises(StickError, match="is not plugged in"):
@@ -203,7 +226,7 @@ REAL_MOUNTS = """
 import json, os, subprocess, sys
 from pathlib import Path
 from appliance.errors import StickError
-from appliance.sticks import NotOnStick, find_sticks, place_of, put_folder, read_file
+from appliance.sticks import NotOnStick, find_sticks, place_of, put_file, put_folder, read_file
 from tests.appliance.test_sticks import config
 
 base = Path(sys.argv[1])
@@ -217,6 +240,10 @@ subprocess.run(["mount", "-t", "tmpfs", "none", base / "good" / "below"], check=
 found = {stick.name: stick for stick in find_sticks(config(base))}
 said = {"read_only": [name for name, stick in found.items() if stick.read_only]}
 for name in ("good", "small", "readonly", "tight"):
+    try:
+        said[name + " file"] = put_file(found[name], "log.zip", bytes(300_000))
+    except StickError as error:
+        said[name + " file"] = error.what
     try:
         said[name] = put_folder(found[name], "export", {"a": bytes(300_000), "b/c/d/e": b"x"})
     except StickError as error:
@@ -245,12 +272,17 @@ def test_real_mounts_full_read_only_and_one_below_another(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["read_only"] == ["readonly"]
-    assert (said["good"], said["good holds"]) == ("export", ["below", "export"])
+    assert (said["good"], said["good holds"]) == (
+        "export", ["below", "export", "log.zip"],
+    )  # fmt: skip
+    assert said["good file"] == said["tight file"] == "log.zip"
+    assert "is full: 365536 bytes are needed" in said["small file"]
+    assert "is read-only" in said["readonly file"]
     assert "is full: 365537 bytes are needed" in said["small"]
     assert said["small holds"] == []
     assert "is read-only. Release its write protection" in said["readonly"]
     assert "is full. Make room" in said["tight"]
-    assert said["tight holds"] == []
+    assert said["tight holds"] == ["log.zip"]
     assert "something else is mounted at 'below'" in said["below"]
 
 
