@@ -85,7 +85,6 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
             **{name: getattr(self.kit, name) for name in PAGES if hasattr(self.kit, name)},
             "gone": self.kit.status,
             "menu": self.kit.status,
-            "about": self.kit.status,
             "settings": self.settings,
             "help": self.help,
         }
@@ -144,6 +143,8 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
         if (opened := self._open_own.get(way.screen)) is not None:
             opened()
         model = self._models[way.screen]
+        if way.screen in ("help", "about"):
+            model.open()
         self.shell.show(lambda edit: page_class(way.screen)(model, self.way, edit))
 
     def _touched(self, *_arguments: object) -> None:

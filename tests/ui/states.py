@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from appliance.client import messages
 from ui.models import words
+from ui.models.about import AboutState
 from ui.models.acknowledge import AcknowledgeState
 from ui.models.backups import BackupRow, BackupsState, CopyRow
 from ui.models.gates import GateRow, GatesState
@@ -327,6 +328,25 @@ SENSOR = SensorState(
 COMPARED = replace(SENSOR, meter_v=12.6, mean_v=12.64, difference_v=0.04, tolerance_v=0.23,
                    verdict="agrees")  # fmt: skip
 
+STICKS = (
+    StickRow(name="KINGSTON", folder="/media/KINGSTON", free="7.6 GB", read_only=False,
+             simulated=False),
+)  # fmt: skip
+ABOUT = AboutState(
+    facts=(
+        ("Kit", "3a77c3a1a90b"),
+        ("Version", "0.1.0"),
+        ("Storage", "21.4 GB of 31.9 GB free"),
+        ("Clock", "Not synchronised; records say so"),
+        ("Supply", "Enough"),
+        ("Technician", "Thandi · master"),
+        ("Simulated", "nothing"),
+        ("System", "Debian GNU/Linux 13 (trixie)"),
+        ("Kernel", "Linux 6.12.47+rpt-rpi-v8 aarch64"),
+        ("Python", "3.13.5"),
+        ("Libraries", "can-isotp 2.0.7, cryptography 46.0.3, Kivy 2.3.1, msgspec 0.20.0"),
+    ),
+)
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -419,7 +439,9 @@ STOPS = (
     Stop("links-tried", "links", LinksState(links=LINKS, tried=LINKS[0].uri,
          answer="The ECU answers: it told 9 of 21 values."), then=view(LINKS[0].uri)),
     Stop("links-none", "links", LinksState()),
-    Stop("about", "about", STATUS),
+    Stop("about", "about", ABOUT, then=lambda shell: shell.page.look_for_sticks()),
+    Stop("about-saved", "about", replace(ABOUT, sticks=STICKS, saved="The diagnostics lie on "
+         "KINGSTON as fieldkit-diagnostics-3a77c3a1a90b-2026-11-27.zip.")),
     Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
          next_step="Wait a moment. If it stays like this, switch the kit off and on again."),
          NO_VOLTAGE),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+from ui.models.about import AboutModel
 from ui.models.acknowledge import AcknowledgeModel
 from ui.models.backend import Asks, Backend, Post, Seen
 from ui.models.backups import BackupsModel
@@ -92,6 +93,7 @@ class Kit:
         self.media = MediaModel(shared)
         self.sensor = SensorModel(shared)
         self.links = LinksModel(shared, link)
+        self.about = AboutModel(shared)
 
         self._open: dict[Screen, Callable[[], None]] = {
             "unlock": self.unlock.open,

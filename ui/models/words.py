@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from appliance.client import messages
 from ui.i18n import _
 
 Screen = Literal[
@@ -92,6 +93,21 @@ def outcome(name: str) -> str:
 def role(name: str) -> str:
     """What a technician may do."""
     return {"owner": _("Owner"), "technician": _("Technician")}.get(name, name)
+
+
+def clock(quality: str) -> str:
+    """How good the kit's clock is."""
+    return {
+        "synchronised": _("Synchronised"),
+        "unsynchronised": _("Not synchronised; records say so"),
+    }.get(quality, quality)
+
+
+def supply(told: messages.Supply) -> str:
+    """The kit's own supply, now and since it was switched on."""
+    if told.state == "ok" and told.was_low:
+        return _("Enough; it was too low since the kit was switched on")
+    return {"ok": _("Enough"), "low": _("Too low"), "unknown": _("Unknown")}[told.state]
 
 
 def did(number: int) -> str:

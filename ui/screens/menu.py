@@ -17,7 +17,7 @@ class MenuPage(Page):
             {"key": "records", "title": _("Records"), "detail": _("Find, check, export")},
             {"key": "settings", "title": _("Settings"), "detail": _("Language, colours, panel")},
             {"key": "help", "title": _("Help"), "detail": _("How this kit works")},
-            {"key": "about", "title": _("About"), "detail": _("Version and licence")},
+            {"key": "about", "title": _("About"), "detail": _("Versions, diagnostics")},
             {"key": "lock", "title": _("Lock"), "detail": technician},
         ]
 

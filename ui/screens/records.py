@@ -9,6 +9,7 @@ from ui.models.records import RecordsState
 from ui.screens import report
 from ui.screens.home import job_row
 from ui.screens.page import Page, Rows
+from ui.screens.sticks import no_stick, stick_rows
 from ui.widgets import kv, listing, marks, values
 from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
@@ -40,22 +41,14 @@ class RecordsPage(Page):
         """Records, or sticks."""
         if not exporting:
             return [job_row(job) for job in state.found]
-        return [
-            {
-                "key": one.folder,
-                "title": one.name,
-                "detail": _("{size} free").format(size=one.free),
-            }
-            for one in state.sticks
-            if not one.read_only
-        ]
+        return stick_rows(state.sticks)
 
     def hint(self, state: RecordsState, exporting: bool) -> str:
         """What stands there for an empty list, and what was done."""
         if state.exported:
             return f"{marks.DONE} {state.exported}"
-        if exporting and not state.busy and not self.rows(state, exporting):
-            return _("No stick is plugged in. Plug one in and look again.")
+        if exporting and not state.busy:
+            return no_stick(state.sticks)
         if not state.job and state.nothing_found:
             return _("No job has these words.") if state.query else _("There are no records yet.")
         return ""

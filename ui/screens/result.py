@@ -8,6 +8,7 @@ from ui.i18n import _, n_
 from ui.models.result import ResultState
 from ui.screens import report
 from ui.screens.page import Page, Rows
+from ui.screens.sticks import no_stick, stick_rows
 from ui.widgets import kv, listing, marks, notice, values
 from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
@@ -51,15 +52,7 @@ class ResultPage(Page):
 
     def sticks(self, state: ResultState) -> Rows:
         """Where the record can be exported to."""
-        return [
-            {
-                "key": one.folder,
-                "title": one.name,
-                "detail": _("{size} free").format(size=one.free),
-            }
-            for one in state.sticks
-            if not one.read_only
-        ]
+        return stick_rows(state.sticks)
 
     def hint(self, state: ResultState) -> str:
         """What stands beside the sticks."""
@@ -67,9 +60,7 @@ class ResultPage(Page):
             return ""
         if state.exported:
             return f"{marks.DONE} {state.exported}"
-        return (
-            "" if self.sticks(state) else _("No stick is plugged in. Plug one in and look again.")
-        )
+        return no_stick(state.sticks)
 
     def look_for_sticks(self) -> None:
         """Show the sticks."""

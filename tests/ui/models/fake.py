@@ -300,6 +300,30 @@ class FakeClient(Client):
         okay: m.Okay = self._ask("passphrase_change", usual, new_passphrase)
         return okay
 
+    def about(self) -> m.About:
+        told = m.About(
+            kit="3a77c3a1a90b",
+            version="0.1.0",
+            python="3.13.5",
+            kernel="Linux 6.12",
+            system="Debian",
+            libraries=[
+                m.Version(name="kivy", version="2.3.1"),
+                m.Version(name="lgpio", version=""),
+            ],
+            size_bytes=32_000_000_000,
+            free_bytes=8_000_000_000,
+        )
+        reply: m.About = self._ask("about", lambda: told)
+        return reply
+
+    def diagnostics_onto(self, stick: str) -> m.SavedOnto:
+        done = m.SavedOnto(
+            what="The diagnostics lie on USB.", stick=stick, name="d.zip", size_bytes=9
+        )
+        reply: m.SavedOnto = self._ask("diagnostics_onto", lambda: done, stick)
+        return reply
+
     def profiles(self) -> m.Profiles:
         engine = m.ProfileView(
             name="sim-engine", title="Engine", ecu="engine", writes=["flash", "code"]
