@@ -24,7 +24,7 @@ def test_it_tells_versions_storage_clock_and_supply(about: AboutModel) -> None:
     assert facts["Kit"] == "3a77c3a1a90b"
     assert facts["Storage"] == "8.0 GB of 32.0 GB free"
     assert (facts["Clock"], facts["Supply"]) == ("Synchronised", "Enough")
-    assert facts["Technician"] == "maria · lead"
+    assert facts["Technician"] == "maria · Technician"
     assert facts["Simulated"] == "car"
     assert facts["Libraries"] == "kivy 2.3.1", "what is not installed has no version"
 
