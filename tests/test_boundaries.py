@@ -12,7 +12,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("appliance", "hw", "image", "tests", "ui")
 MADE = {"__pycache__", "build", "fieldkit.egg-info"}
-TEXT = {".cfg", ".json", ".md", ".py", ".service", ".sh", ".sysusers", ".tmpfiles", ".toml", ".txt"}
+TEXT = {
+    ".cfg",
+    ".json",
+    ".md",
+    ".py",
+    ".rules",
+    ".service",
+    ".sh",
+    ".sysusers",
+    ".tmpfiles",
+    ".toml",
+    ".txt",
+}
 
 BUS_MODULES = {"can", "doipclient", "isotp", "serial", "smbus", "smbus2"}
 BUS_SOCKETS = {"AF_CAN", "PF_CAN"}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-pi.lock")
 BENCH_LOCK = "requirements-bench.lock"
 """Of an environment of its own, so that its versions are its own too."""
-UNITS = ("fieldkit-hw.service", "fieldkit-appliance.service")
+UNITS = ("fieldkit-hw.service", "fieldkit-appliance.service", "fieldkit-ui.service")
 
 
 def locked(text: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def units(tmp_path: Path) -> list[Path]:
     found = []
     for name in UNITS:
         text = (ROOT / "systemd" / name).read_text()
-        for program in re.findall(r"^ExecStart=(\S+)$", text, flags=re.MULTILINE):
+        for program in re.findall(r"^ExecStart=(\S+)", text, flags=re.MULTILINE):
             stand_in = tmp_path / Path(program).name
             shutil.copy("/bin/true", stand_in)
             text = text.replace(program, str(stand_in))
@@ -126,7 +126,9 @@ def test_a_misspelt_key_in_a_unit_is_found(units: list[Path]) -> None:
     assert any("WatchdogSek" in line for line in complaints(units))
 
 
-@pytest.mark.parametrize(("unit", "exposure"), [(UNITS[0], "20"), (UNITS[1], "10")])
+@pytest.mark.parametrize(
+    ("unit", "exposure"), [(UNITS[0], "20"), (UNITS[1], "10"), (UNITS[2], "15")]
+)
 def test_a_unit_may_touch_little_more_than_it_needs(
     units: list[Path], unit: str, exposure: str
 ) -> None:
@@ -135,12 +137,39 @@ def test_a_unit_may_touch_little_more_than_it_needs(
     assert rated.returncode == 0, rated.stdout
 
 
+def test_the_screen_is_kept_from_the_socket_of_hw_and_from_the_state() -> None:
+    """The appliance finds it all the same."""
+    hw, _appliance, ui = ((ROOT / "systemd" / name).read_text() for name in UNITS)
+    socket = Path(value(hw, "ExecStart").partition(" --socket ")[2])
+    rules = (ROOT / "systemd/fieldkit.tmpfiles").read_text()
+    link = re.search(r"^L\+ (/run/fieldkit/hw.sock) - - - - (\S+)$", rules, re.MULTILINE)
+    assert link is not None
+    assert Path(link[1]).parent / link[2] == socket
+    assert f"d {socket.parent} " in rules
+    assert value(ui, "InaccessiblePaths").split() == [str(socket.parent), "/var/lib/fieldkit"]
+
+
+def test_the_screen_gives_way_to_hw(units: list[Path]) -> None:
+    ui = next(path for path in units if path.name == UNITS[2]).read_text()
+    hw = next(path for path in units if path.name == UNITS[0]).read_text()
+    assert int(value(ui, "OOMScoreAdjust")) > 0 > int(value(hw, "OOMScoreAdjust"))
+    assert int(value(ui, "Nice")) > 0
+    assert int(value(ui, "CPUWeight")) < 100
+    assert value(ui, "Restart") == "always"
+
+
+def value(unit: str, key: str) -> str:
+    found = re.search(rf"^{key}=(.+)$", unit, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 def test_units_and_scripts_name_programs_that_the_project_installs() -> None:
     scripts = set(project()["project"]["scripts"])
     assert scripts == {"fieldkit", "fieldkit-appliance", "fieldkit-hw", "fieldkit-ui"}
     for name in UNITS:
         program = re.search(
-            r"^ExecStart=(\S+)$", (ROOT / "systemd" / name).read_text(), re.MULTILINE
+            r"^ExecStart=(\S+)", (ROOT / "systemd" / name).read_text(), re.MULTILINE
         )
         assert program is not None
         assert Path(program[1]).name in scripts
