@@ -85,6 +85,11 @@ SIMULATED = replace(
 READY = replace(STATUS, volts=13.9, media_b="present", clock="synchronised")
 NO_VOLTAGE = StatusState(volts_reason="The sensor is silent.")
 
+BEHIND = {
+    "record_what": "The kit's storage is full, so that nothing can be recorded.",
+    "record_next_step": "Make room on it; what happened is recorded then.",
+}
+
 TECHNICIANS = tuple(
     TechnicianRow(name=name, role=role)
     for name, role in (
@@ -393,9 +398,13 @@ STOPS = (
     Stop("acknowledge-hold", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK,
          has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6)),
     Stop("write", "write", WRITING, replace(STATUS, gate="OPEN")),
+    Stop("write-behind", "write", replace(WRITING, **BEHIND), replace(STATUS, **BEHIND)),
     Stop("write-held", "write", HELD, replace(STATUS, gate="HELD", volts=HELD.volts)),
     Stop("write-cut", "write", CUT, replace(STATUS, gate="CUT", volts=CUT.volts)),
     Stop("result-verified", "result", RESULT, then=view("record")),
+    Stop("result-behind", "result", replace(RESULT, outcome="", outcome_word="Writing",
+         outcome_what="", outcome_next_step="", action="", **BEHIND),
+         replace(SIMULATED, record_what=BEHIND["record_what"])),
     Stop("result-report", "result", replace(RESULT, report=REPORT)),
     Stop("result-aborted", "result", replace(RESULT, outcome="aborted_recoverable",
          outcome_word="Stopped: it can be recovered", action="recover",

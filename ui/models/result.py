@@ -9,6 +9,7 @@ from appliance.client import messages
 from ui.models import words
 from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Asking, AskingState, Shared
+from ui.models.status import record_problem
 from ui.models.work import StickRow, stick_row
 
 LOOK_AGAIN_S = 1.0
@@ -28,6 +29,7 @@ class ResultState(AskingState, frozen=True, kw_only=True):
     sticks: where it can be exported to.
     exported: where it was exported to; empty before that.
     report: its PDF, while that is looked at.
+    record_what, record_next_step: why the record is behind; empty while it is not.
     """
 
     job: str = ""
@@ -44,6 +46,8 @@ class ResultState(AskingState, frozen=True, kw_only=True):
     sticks: tuple[StickRow, ...] = ()
     exported: str = ""
     report: ReportState = ReportState()
+    record_what: str = ""
+    record_next_step: str = ""
 
 
 class ResultModel(Asking[ResultState]):
@@ -60,13 +64,17 @@ class ResultModel(Asking[ResultState]):
         self._look_at: float | None = None
         self.report = ReportReader(self._ask, lambda report: self._change(report=report))
         shared.backend.on_tick(self.tick)
+        shared.backend.subscribe(lambda seen: self._change(**record_problem(seen.status)))
 
     def open(self) -> None:
         """The screen is shown: read the job's end."""
         job = self._shared.navigation.place.job
         self.report.close()
         empty = ResultState(job=job)
-        self._change(**{name: getattr(empty, name) for name in ResultState.__struct_fields__})
+        self._change(
+            **{name: getattr(empty, name) for name in ResultState.__struct_fields__}
+            | record_problem(self._shared.backend.state.status)
+        )
         self._fetch()
 
     def tick(self) -> None:

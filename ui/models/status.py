@@ -22,6 +22,7 @@ class StatusState(Struct, frozen=True, kw_only=True):
         gone, what, next_step: the appliance does not answer, in its own sentences.
         write_goes_on: it is gone while a write was running, which needs neither it nor a screen.
         hw_what, hw_next_step: the hardware process does not answer; empty while it does.
+        record_what, record_next_step: why what hw has done is not on the record yet; empty else.
         volts: at the vehicle battery; `volts_reason` says why there is none.
         gate: `CLOSED`, `ARMED`, `OPEN`, `HELD`, `CUT`, or empty; `gate_word` is how it is shown.
         window: limits of the plan in hand, None without one.
@@ -44,6 +45,8 @@ class StatusState(Struct, frozen=True, kw_only=True):
     write_goes_on: bool = False
     hw_what: str = ""
     hw_next_step: str = ""
+    record_what: str = ""
+    record_next_step: str = ""
     volts: float | None = None
     volts_reason: str = ""
     gate: str = ""
@@ -109,11 +112,21 @@ def _of_kit(status: messages.KitStatus) -> dict[str, Any]:
         "clock": status.clock.quality,
         "wall": status.clock.wall,
         "supply": status.supply.state,
+        **record_problem(status),
     }
     for medium in status.media:
         fields[f"media_{medium.name}"] = medium.state
         fields[f"media_{medium.name}_what"] = f"{medium.what} {medium.next_step}".strip()
     return fields
+
+
+def record_problem(status: messages.KitStatus | None) -> dict[str, str]:
+    """Why the record is behind, as fields of whatever state shows it."""
+    problem = status.record_problem if status is not None else None
+    return {
+        "record_what": problem.what if problem is not None else "",
+        "record_next_step": problem.next_step if problem is not None else "",
+    }
 
 
 def _of_hw(status: messages.KitStatus) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ui.i18n import _
 from ui.models import words
 from ui.models.backend import Seen
 from ui.models.shared import Asking, AskingState, Shared
+from ui.models.status import record_problem
 
 _TAKEOVER = {"HELD": "held", "CUT": "cut"}
 TRACE_POINTS = 600
@@ -36,6 +37,7 @@ class WriteState(AskingState, frozen=True, kw_only=True):
     remaining_s: time left; None while that is not known.
     can_resume, can_abort: what may be asked for now.
     outcome: how it ended; empty before that.
+    record_what, record_next_step: why the record is behind; empty while it is not.
     """
 
     job: str = ""
@@ -65,6 +67,8 @@ class WriteState(AskingState, frozen=True, kw_only=True):
     can_resume: bool = False
     can_abort: bool = False
     outcome: str = ""
+    record_what: str = ""
+    record_next_step: str = ""
 
 
 class WriteModel(Asking[WriteState]):
@@ -149,6 +153,7 @@ class WriteModel(Asking[WriteState]):
             volts_reason=hw.voltage_reason if hw is not None else _("The kit does not answer."),
             can_resume=gate == "CUT" and not over,
             can_abort=mine and seen.fresh and not over,
+            **record_problem(status),
         )
         if gate != "OPEN":
             self._change(rate=None, remaining_s=None)

@@ -60,6 +60,13 @@ class Said(BoxLayout):  # type: ignore[misc]  # as above
     busy = BooleanProperty(False)
 
 
+class Behind(BoxLayout):  # type: ignore[misc]  # as above
+    """A warning that the job's record is behind what was done; no height while it is not."""
+
+    what = StringProperty()
+    next_step = StringProperty()
+
+
 class Body(BoxLayout):  # type: ignore[misc]  # as above
     """What is between the status bar and the bar at the bottom."""
 

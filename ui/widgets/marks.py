@@ -21,6 +21,7 @@ SPACE = "␣"
 MORE = "…"
 LINKED = "⇄"
 SYNC = "⟳"
+RECORD = "✎"
 POWER = "⚡"
 NONE = "–"  # noqa: RUF001 - a dash on purpose: nothing is known
 

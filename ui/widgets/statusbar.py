@@ -65,8 +65,12 @@ class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
         """A backup medium: its letter and how it is."""
         return f"{name}{MEDIA.get(state, UNKNOWN)}"
 
-    def sync(self, state: str) -> str:
-        """The way to the workshop; a dash where none is set up."""
+    def sync(self, state: str, record_what: str) -> str:
+        """The way to the workshop, a dash where none is set up; a record that is behind before it,
+        which nobody else would tell.
+        """
+        if record_what:
+            return f"{marks.RECORD}{marks.WARNING}"
         return (
             f"{marks.SYNC} {marks.NONE}" if state in {"not_set_up", ""} else f"{marks.SYNC} {state}"
         )

@@ -165,6 +165,7 @@ class FakeAppliance:
     voltage_reason: str = ""
     gate: Literal["CLOSED", "ARMED", "OPEN", "HELD", "CUT"] = "CLOSED"
     hw_gone: bool = False
+    record_problem: m.Problem | None = None
     runs: list[RunInfo] = field(default_factory=list)
     jobs: list[m.JobView] = field(default_factory=list)
     record: list[m.JobEvent] = field(default_factory=list)
@@ -225,7 +226,7 @@ class FakeAppliance:
             role="" if self.locked else self.role,
             hw=None if self.hw_gone else hw,
             hw_problem=away if self.hw_gone else None,
-            record_problem=None,
+            record_problem=self.record_problem,
             runs=list(self.runs),
             simulated=["car"],
             media=[_medium("a", "present"), _medium("b", self.media_b)],

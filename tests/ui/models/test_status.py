@@ -65,3 +65,26 @@ def test_a_kit_whose_configuration_cannot_be_read_shows_no_media(bench: Bench) -
         **{name: getattr(status, name) for name in m.KitStatus.__struct_fields__} | {"media": []}
     )
     bench.until(lambda: bench.kit.status.state.media_a == "")
+
+
+FULL = m.Problem(
+    code="store", what="The disk is full.", next_step="Make room on it.", exit_status=69
+)
+
+
+def test_a_record_that_is_behind_is_told_on_every_screen(bench: Bench) -> None:
+    status = bench.kit.status
+    bench.appliance.set(record_problem=FULL)
+    bench.until(lambda: status.state.record_what)
+    assert (status.state.record_what, status.state.record_next_step) == (
+        "The disk is full.",
+        "Make room on it.",
+    )
+    bench.appliance.set(record_problem=None)
+    bench.until(lambda: not status.state.record_what)
+    bench.appliance.set(record_problem=FULL)
+    bench.until(lambda: status.state.record_what)
+    bench.appliance.set(stands_still=True)
+    bench.silent(1.5)
+    assert status.state.record_what == "", "what is old is not told as news"
+    bench.appliance.set(stands_still=False)

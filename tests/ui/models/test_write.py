@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.client import messages as m
 from tests.ui.models.bench import Bench
 from tests.ui.models.fake import PASSPHRASE, job_view, run_info
 from ui.models.write import TRACE_POINTS, WriteModel
@@ -223,3 +224,23 @@ def test_a_cut_that_was_resumed_is_no_cut_until_the_kit_says_so_again(writing: B
     writing.appliance.set(gate="CUT")
     writing.until(lambda: write.state.can_resume)
     assert screen(writing) == "write"
+
+
+def test_a_record_that_is_behind_is_told_beside_the_write_and_its_result(writing: Bench) -> None:
+    full = m.Problem(
+        code="store", what="The disk is full.", next_step="Make room on it.", exit_status=69
+    )
+    writing.appliance.set(record_problem=full)
+    write, result = writing.kit.write, writing.kit.result
+    writing.until(lambda: write.state.record_what == "The disk is full.")
+    assert write.state.record_next_step == "Make room on it."
+    # hw has ended, and the record knows nothing of it: the result waits and says why.
+    writing.appliance.set(jobs=[job_view("j1", state="writing")], runs=[])
+    writing.on("result")
+    writing.until(lambda: result.state.outcome_word)
+    assert (result.state.outcome, result.state.record_what) == ("", "The disk is full.")
+    assert result.state.record_next_step == "Make room on it."
+    writing.appliance.set(jobs=[job_view("j1", state="verified")], record_problem=None)
+    writing.passes(1.5)
+    writing.until(lambda: result.state.outcome == "verified")
+    writing.until(lambda: not result.state.record_what)
