@@ -75,7 +75,9 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
 
     def __init__(self, folder: Path, settings: Settings, socket: Path | None) -> None:
         super().__init__()
-        self.settings = SettingsModel(folder, settings, Backlight(), self._set_anew)
+        self.settings = SettingsModel(
+            folder, settings, Backlight(), self._set_anew, Window.system_size
+        )
         link = DefaultLink(settings.link, lambda uri: self.settings.set("link", uri))
         self.kit = Kit(lambda: Client(socket), post, folder / "place.json", link=link)
         self.way = Way(self.kit.navigation, self.kit.unlock.lock)
@@ -103,8 +105,8 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
 
     def build(self) -> BoxLayout:
         """Make the window's content."""
-        set_up(*Window.size)
         self._take(self.settings.state.settings)
+        set_up(*Window.size)  # of the window as it is turned now
         frame = BoxLayout()
         self._build_shell(frame)
         Window.bind(on_touch_down=self._touched)

@@ -43,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
         type=size,
         default=SMALLEST,
         metavar="WxH",
-        help="window in pixels, 800x480 or larger (default 800x480); the kiosk takes the panel's",
+        help="window in pixels, 800x480, 480x800 or larger (default 800x480); the kiosk takes the "
+        "panel's",
     )
     it.add_argument(
         "--kiosk", action="store_true", help="the whole panel, without a desktop and a pointer"
@@ -55,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument(
         "--rotation",
         type=int,
-        choices=(0, 180),
-        help="degrees, for a panel that is mounted upside down",
+        choices=(0, 90, 180, 270),
+        help="degrees: 0 or 180; for a panel that is taller than wide 90 or 270",
     )
     return it
 
@@ -71,7 +72,7 @@ def size(text: str) -> tuple[int, int]:
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no size; write it as 800x480")
     width, height = int(found[1]), int(found[2])
-    if width < SMALLEST[0] or height < SMALLEST[1]:
+    if min(width, height) < min(SMALLEST) or max(width, height) < max(SMALLEST):
         raise argparse.ArgumentTypeError(f"{text} is too small; the screens need 800x480")
     return width, height
 
@@ -123,8 +124,8 @@ def configure(width: int, height: int, *, kiosk: bool, rotation: int) -> None:
     for key, value in {
         "width": width,
         "height": height,
-        "minimum_width": SMALLEST[0],
-        "minimum_height": SMALLEST[1],
+        "minimum_width": min(width, SMALLEST[0]),
+        "minimum_height": min(height, SMALLEST[0] if height > width else SMALLEST[1]),
         "fullscreen": "auto" if kiosk else "0",
         "borderless": "0",
         "resizable": "0",

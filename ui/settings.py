@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
+from ui import theme
 from ui.backlight import Backlight
 from ui.i18n import LANGUAGES, _
 from ui.models.base import ViewModel
 from ui.theme import THEMES
 
-ROTATIONS = (0, 180)
+ROTATIONS = (0, 90, 180, 270)
 FILE = "settings.json"
 
 
@@ -33,6 +34,17 @@ class Settings(Struct, frozen=True, kw_only=True):
         return structs.replace(
             self, **{name: value for name, value in given.items() if value is not None}
         )
+
+
+def rotations_for(width: int, height: int) -> tuple[int, ...]:
+    """Rotations with which a panel of this size is wider than tall: every screen is laid out so."""
+    return (0, 180) if width >= height else (90, 270)
+
+
+def fitting(rotation: int, width: int, height: int) -> int:
+    """This rotation where the panel bears it, else the one that is nearest to how it is."""
+    fits = rotations_for(width, height)
+    return rotation if rotation in fits else fits[0]
 
 
 def load(folder: Path) -> Settings:
@@ -63,9 +75,17 @@ def save(folder: Path, settings: Settings) -> None:
 
 
 class SettingsState(Struct, frozen=True, kw_only=True):
-    """The settings, whether the brightness can be set, and why something could not be kept."""
+    """The settings, and what can be set here.
+
+    Attributes:
+        settings: those in use.
+        rotations: those that this panel bears.
+        has_brightness: the brightness can be set.
+        what: why something could not be kept, or is not taken; empty for nothing.
+    """
 
     settings: Settings
+    rotations: tuple[int, ...] = ROTATIONS[::2]
     has_brightness: bool = False
     brightness: int = 0
     what: str = ""
@@ -79,6 +99,7 @@ class SettingsModel(ViewModel[SettingsState]):
         settings: those in use.
         backlight: the panel.
         changed: called with new settings; shows the screen anew.
+        panel: its width and height, in pixels, as it is mounted.
     """
 
     def __init__(
@@ -87,8 +108,16 @@ class SettingsModel(ViewModel[SettingsState]):
         settings: Settings,
         backlight: Backlight,
         changed: Callable[[Settings], None],
+        panel: tuple[int, int] = (theme.WIDTH, theme.HEIGHT),
     ) -> None:
-        super().__init__(SettingsState(settings=settings, has_brightness=backlight.present))
+        settings = structs.replace(settings, rotation=fitting(settings.rotation, *panel))
+        super().__init__(
+            SettingsState(
+                settings=settings,
+                rotations=rotations_for(*panel),
+                has_brightness=backlight.present,
+            )
+        )
         self._folder, self._backlight, self._changed = folder, backlight, changed
 
     def set(self, name: str, value: str | int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,26 @@ def test_a_technician_gets_from_the_locked_kit_to_a_job_and_back(tmp_path: Path)
         with stack.client() as client:
             client.lock()
         walk(stack, tmp_path / "state", "walk")
+
+
+@pytest.mark.parametrize(
+    ("panel", "kept", "shown"),
+    [("800x480", 180, 180), ("480x800", 0, 90), ("480x800", 270, 270), ("800x480", 90, 0)],
+)
+def test_on_a_turned_panel_touches_go_where_they_are_seen(
+    tmp_path: Path, panel: str, kept: int, shown: int
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.ui.turned", panel, str(kept), str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"SDL_VIDEODRIVER": "offscreen"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {"size": [800, 480], "rotation": shown, "opened": "language"}
 
 
 @pytest.mark.timeout(300)

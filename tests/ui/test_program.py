@@ -11,7 +11,7 @@ from ui.backlight import Backlight
 from ui.settings import Settings, SettingsModel
 
 
-@pytest.mark.parametrize("size", ["800", "799x480", "800x479", "axb", "-1x5"])
+@pytest.mark.parametrize("size", ["800", "799x480", "800x479", "479x800", "600x600", "axb", "-1x5"])
 def test_a_size_that_does_not_fit_is_a_plain_sentence(
     size: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -30,10 +30,30 @@ def test_what_the_command_line_says_comes_before_what_is_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"theme":"pink"}', '{"rotation":90}', "[]", "\xff"])
+@pytest.mark.parametrize("text", ["", "{", '{"theme":"pink"}', '{"rotation":45}', "[]", "\xff"])
 def test_damaged_settings_are_those_of_a_new_kit(tmp_path: Path, text: str) -> None:
     (tmp_path / settings.FILE).write_bytes(text.encode("latin-1"))
     assert settings.load(tmp_path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("panel", "kept", "used"),
+    [
+        ((800, 480), 0, 0),
+        ((800, 480), 180, 180),
+        ((800, 480), 270, 0),
+        ((480, 800), 0, 90),
+        ((720, 1280), 270, 270),
+    ],
+)
+def test_a_panel_is_only_turned_so_that_it_is_wider_than_tall(
+    tmp_path: Path, panel: tuple[int, int], kept: int, used: int
+) -> None:
+    model = SettingsModel(
+        tmp_path, Settings(rotation=kept), Backlight(tmp_path / "none"), lambda _new: None, panel
+    )
+    assert model.state.settings.rotation == used
+    assert model.state.rotations == ((0, 180) if panel[0] > panel[1] else (90, 270))
 
 
 def test_settings_are_kept(tmp_path: Path) -> None:

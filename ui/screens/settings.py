@@ -6,7 +6,7 @@ from ui.backlight import LEVELS
 from ui.i18n import LANGUAGES, _, n_
 from ui.screens.page import Rows
 from ui.screens.sheet import Sheet
-from ui.settings import ROTATIONS, SettingsState
+from ui.settings import SettingsState
 from ui.widgets import marks
 
 THEME_NAMES = {
@@ -14,9 +14,14 @@ THEME_NAMES = {
     "dark": n_("Dark"),
     "contrast": n_("High contrast"),
 }
-ROTATION_NAMES = {0: n_("Upright"), 180: n_("Upside down")}
+ROTATION_NAMES = {
+    0: n_("Upright"),
+    90: n_("Turned left"),
+    180: n_("Upside down"),
+    270: n_("Turned right"),
+}
 SCREENS = {
-    "links": n_("Chosen beforehand, try it"),
+    "links": n_("Chosen beforehand"),
     "sensor": n_("Compare with a multimeter"),
     "media": n_("The two for backups"),
     "technicians": n_("Who can unlock this kit"),
@@ -54,10 +59,12 @@ class SettingsPage(Sheet):
                     "title": name,
                     "mark": marks.NOTE if value == self._now(state, view) else marks.WAITING,
                 }
-                for value, name in self._choices(view).items()
+                for value, name in self._choices(state, view).items()
             ]
         here = ["language", "theme", "rotation"] + ["brightness"] * state.has_brightness
-        details = {name: self._choices(name).get(self._now(state, name), "") for name in here}
+        details = {
+            name: self._choices(state, name).get(self._now(state, name), "") for name in here
+        }
         details |= {name: _(text) for name, text in SCREENS.items()}
         return [
             {"key": name, "title": self.title(state, name), "detail": detail}
@@ -79,13 +86,13 @@ class SettingsPage(Sheet):
         else:
             self.model.set(view, key)
 
-    def _choices(self, name: str) -> dict[str | int, str]:
+    def _choices(self, state: SettingsState, name: str) -> dict[str | int, str]:
         if name == "language":
             return {code: name for code, name in LANGUAGES.items()}  # noqa: C416 - wider keys
         if name == "theme":
             return {value: _(text) for value, text in THEME_NAMES.items()}
         if name == "rotation":
-            return {value: _(ROTATION_NAMES[value]) for value in ROTATIONS}
+            return {value: _(ROTATION_NAMES[value]) for value in state.rotations}
         return {level: f"{level} %" for level in LEVELS}
 
     def _now(self, state: SettingsState, name: str) -> str | int:
