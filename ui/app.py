@@ -17,13 +17,14 @@ from kivy.uix.boxlayout import BoxLayout
 from appliance.client import Client
 from ui import i18n, theme
 from ui.backlight import Backlight
+from ui.dark import Dark
 from ui.manual import HelpModel
-from ui.models.kit import Kit
+from ui.models.kit import Kit, Preferences
 from ui.models.links import DefaultLink
 from ui.screens.page import Page
 from ui.settings import Settings, SettingsModel
 from ui.shell import Shell
-from ui.way import Way, WayState
+from ui.way import OWN, Way, WayState
 from ui.widgets.statusbar import StatusBar
 
 FONTS = Path(__file__).parent / "fonts"
@@ -53,6 +54,8 @@ PAGES: dict[str, str] = {
     "about": "ui.screens.about.AboutPage",
 }
 """The class of each screen, loaded when it is first shown."""
+FETCHED = OWN - {"menu", "settings"}
+"""Of the screen's own ones those whose model fetches what it shows; the kit opens its own."""
 
 
 def page_class(screen: str) -> type[Page]:
@@ -75,11 +78,20 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
 
     def __init__(self, folder: Path, settings: Settings, socket: Path | None) -> None:
         super().__init__()
+        self._backlight = Backlight()
         self.settings = SettingsModel(
-            folder, settings, Backlight(), self._set_anew, Window.system_size
+            folder, settings, self._backlight, self._set_anew, Window.system_size
         )
-        link = DefaultLink(settings.link, lambda uri: self.settings.set("link", uri))
-        self.kit = Kit(lambda: Client(socket), post, folder / "place.json", link=link)
+        preferences = Preferences(
+            DefaultLink(settings.link, lambda uri: self.settings.set("link", uri)),
+            lambda: self.settings.state.settings.dark_after_min * 60.0,
+        )
+        self.kit = Kit(
+            lambda: Client(socket),
+            post,
+            folder / "place.json",
+            preferences=preferences,
+        )
         self.way = Way(self.kit.navigation, self.kit.unlock.lock)
         self.help = HelpModel()
         self.shell: Shell | None = None
@@ -89,13 +101,6 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
             "menu": self.kit.status,
             "settings": self.settings,
             "help": self.help,
-        }
-        self._open_own: dict[str, Callable[[], None]] = {
-            "help": self.help.open,
-            "technicians": self.kit.technicians.open,
-            "media": self.kit.media.open,
-            "sensor": self.kit.sensor.open,
-            "links": self.kit.links.open,
         }
 
     def load_kv(self, filename: str | None = None) -> bool:
@@ -109,7 +114,7 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
         set_up(*Window.size)  # of the window as it is turned now
         frame = BoxLayout()
         self._build_shell(frame)
-        Window.bind(on_touch_down=self._touched)
+        self._dark = Dark(Window, self.kit.rest, self._backlight, self.kit.unlock.touched)
         return frame
 
     def on_start(self) -> None:
@@ -118,7 +123,7 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
 
     def on_stop(self) -> None:
         """The window is closed. A write that runs goes on without it."""
-        Window.unbind(on_touch_down=self._touched)
+        self._dark.close()
         self.kit.close()
         if self.shell is not None:
             self.shell.close()
@@ -142,15 +147,10 @@ class FieldKitApp(App):  # type: ignore[misc]  # Kivy brings no types
         if way.screen == self._screen or self.shell is None:
             return
         self._screen = way.screen
-        if (opened := self._open_own.get(way.screen)) is not None:
-            opened()
         model = self._models[way.screen]
-        if way.screen in ("help", "about"):
+        if way.screen in FETCHED:
             model.open()
         self.shell.show(lambda edit: page_class(way.screen)(model, self.way, edit))
-
-    def _touched(self, *_arguments: object) -> None:
-        self.kit.unlock.touched()
 
     def _take(self, settings: Settings) -> bool:
         """Use settings; says whether what is shown must be made anew."""

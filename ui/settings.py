@@ -17,16 +17,25 @@ from ui.models.base import ViewModel
 from ui.theme import THEMES
 
 ROTATIONS = (0, 90, 180, 270)
+DARK_AFTER_MIN = (2, 5, 10, 30, 0)
 FILE = "settings.json"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Theme, language, how the panel is mounted, in degrees, and the link of a new job."""
+    """The screen's own settings.
+
+    Attributes:
+        theme, language: what it looks like.
+        rotation: how the panel is mounted, in degrees.
+        link: the link of a new job, by its URI; empty for none.
+        dark_after_min: minutes without a touch after which it goes dark; 0 for never.
+    """
 
     theme: str = "day"
     language: str = "en"
     rotation: int = 0
     link: str = ""
+    dark_after_min: int = 5
 
     def changed_by(self, options: argparse.Namespace) -> Settings:
         """These settings with what the command line says instead."""
@@ -59,6 +68,9 @@ def load(folder: Path) -> Settings:
         language=found.language if found.language in LANGUAGES else new.language,
         rotation=found.rotation if found.rotation in ROTATIONS else new.rotation,
         link=found.link,
+        dark_after_min=found.dark_after_min
+        if found.dark_after_min in DARK_AFTER_MIN
+        else new.dark_after_min,
     )
 
 

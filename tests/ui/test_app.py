@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.stack import ROOT, Stack, running_stack
 
@@ -37,15 +38,9 @@ def test_a_technician_gets_from_the_locked_kit_to_a_job_and_back(tmp_path: Path)
         walk(stack, tmp_path / "state", "walk")
 
 
-@pytest.mark.parametrize(
-    ("panel", "kept", "shown"),
-    [("800x480", 180, 180), ("480x800", 0, 90), ("480x800", 270, 270), ("800x480", 90, 0)],
-)
-def test_on_a_turned_panel_touches_go_where_they_are_seen(
-    tmp_path: Path, panel: str, kept: int, shown: int
-) -> None:
+def turned(*words: str) -> dict[str, object]:
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.ui.turned", panel, str(kept), str(tmp_path)],
+        [sys.executable, "-m", "tests.ui.turned", *words],
         cwd=ROOT,
         env=os.environ | {"SDL_VIDEODRIVER": "offscreen"},
         capture_output=True,
@@ -54,7 +49,28 @@ def test_on_a_turned_panel_touches_go_where_they_are_seen(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == {"size": [800, 480], "rotation": shown, "opened": "language"}
+    found: dict[str, object] = json.loads(ran.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("panel", "kept", "shown"),
+    [("800x480", 180, 180), ("480x800", 0, 90), ("480x800", 270, 270), ("800x480", 90, 0)],
+)
+def test_on_a_turned_panel_touches_go_where_they_are_seen(
+    tmp_path: Path, panel: str, kept: int, shown: int
+) -> None:
+    found = turned(panel, str(kept), str(tmp_path))
+    assert found == {"size": [800, 480], "rotation": shown, "opened": "language"}
+
+
+def test_the_touch_that_wakes_the_screen_touches_nothing(tmp_path: Path) -> None:
+    found = turned("800x480", "0", str(tmp_path), "dark")
+    assert found["dark"]
+    assert Image.open(tmp_path / "dark.png").getextrema() == ((0, 0), (0, 0), (0, 0))
+    assert not found["opened by the touch that wakes it"]
+    assert not found["dark after it"]
+    assert found["opened"] == "language"
 
 
 @pytest.mark.timeout(300)

@@ -83,3 +83,33 @@ def test_brightness_is_set_where_a_panel_offers_it(tmp_path: Path) -> None:
     light.set(50)
     assert (panel / "brightness").read_text() == "15"
     assert not Backlight(tmp_path / "none").present
+
+
+def test_the_light_goes_off_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    panel = tmp_path / "panel"
+    panel.mkdir()
+    (panel / "max_brightness").write_text("31\n")
+    brightness = panel / "brightness"
+    brightness.write_text("12\n")
+    light = Backlight(tmp_path)
+    light.wake()
+    assert brightness.read_text() == "12\n"
+    light.darken()
+    assert brightness.read_text() == "0"
+    # A screen that was ended in the dark does not stay dark.
+    Backlight(tmp_path).wake()
+    assert brightness.read_text() == "31"
+    light.darken()
+    light.darken()
+    light.wake()
+    assert brightness.read_text() == "31"
+
+
+def test_a_panel_that_refuses_is_no_reason_to_stop(tmp_path: Path) -> None:
+    panel = tmp_path / "panel"
+    panel.mkdir()
+    (panel / "brightness").write_text("nonsense")
+    light = Backlight(tmp_path)
+    light.darken()
+    light.wake()
+    Backlight(tmp_path / "none").darken()

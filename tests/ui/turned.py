@@ -1,7 +1,8 @@
 """The real app on a panel of any size, turned: what it is laid out as, and where a touch goes.
 
 Run as a process of its own: `python -m tests.ui.turned 480x800 0 FOLDER`, with the size of the
-panel, the rotation that is set, and where the picture of the panel goes. Prints JSON.
+panel, the rotation that is set, and where the picture of the panel goes; with `dark` behind these
+the screen goes dark before the touch. Prints JSON.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +47,31 @@ def main() -> int:
     x, y = row.to_window(*row.center)
     at = on_panel(x, y, Window)
     picture(Window, folder / "panel.png")
-    Window.dispatch("on_mouse_down", *at, "left", [])
-    frames(3)
-    Window.dispatch("on_mouse_up", *at, "left", [])
-    ends_at = time.monotonic() + LIMIT_S
-    while not shell.page.view and time.monotonic() < ends_at:
-        frames(1)
-    found = {"size": list(Window.size), "rotation": Window.rotation, "opened": shell.page.view}
+
+    def touch() -> None:
+        Window.dispatch("on_mouse_down", *at, "left", [])
+        frames(3)
+        Window.dispatch("on_mouse_up", *at, "left", [])
+
+    def until(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> bool:
+        ends_at = time.monotonic() + limit_s
+        while not condition() and time.monotonic() < ends_at:
+            frames(1)
+        return condition()
+
+    found: dict[str, object] = {"size": list(Window.size), "rotation": Window.rotation}
+    if "dark" in sys.argv:
+        app.kit.rest._after_s = lambda: 0.5
+        found["dark"] = until(lambda: app.kit.rest.state.dark)
+        frames(3)
+        picture(Window, folder / "dark.png")
+        app.kit.rest._after_s = lambda: 0.0
+        touch()
+        found["opened by the touch that wakes it"] = until(lambda: bool(shell.page.view), 2.0)
+        found["dark after it"] = app.kit.rest.state.dark
+    touch()
+    until(lambda: bool(shell.page.view))
+    found["opened"] = shell.page.view
     json.dump(found, sys.stdout)
     sys.stdout.flush()
     EventLoop.close()

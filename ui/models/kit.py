@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ui.models.place import PlaceFile
 from ui.models.plan import PlanModel
 from ui.models.records import RecordsModel
 from ui.models.recovery import RecoveryModel
+from ui.models.rest import RestModel
 from ui.models.result import ResultModel
 from ui.models.sensor import SensorModel
 from ui.models.shared import Shared
@@ -41,6 +43,19 @@ OF_A_JOB: frozenset[Screen] = frozenset(
 """Screens that show the job in hand, so that it must be on the desk."""
 
 
+@dataclass(frozen=True)
+class Preferences:
+    """What was set at this screen and models go by.
+
+    Attributes:
+        link: the link that is chosen beforehand.
+        dark_after_s: the screen goes dark when nobody touched it for so long; 0 for never.
+    """
+
+    link: DefaultLink = field(default_factory=DefaultLink)
+    dark_after_s: Callable[[], float] = lambda: 0.0
+
+
 class Kit:
     """One of each model. `start` it, `close` it, or use it as a context manager.
 
@@ -53,7 +68,7 @@ class Kit:
         now: seconds that never go back.
         today: the date at the technician's place.
         idle_lock_s: the kit locks itself when nobody touched the screen for so long.
-        link: the link that is chosen beforehand, and what keeps another one.
+        preferences: what was set at this screen.
     """
 
     def __init__(
@@ -65,7 +80,7 @@ class Kit:
         *,
         today: Callable[[], date] = lambda: datetime.now().astimezone().date(),
         idle_lock_s: float = IDLE_LOCK_S,
-        link: DefaultLink | None = None,
+        preferences: Preferences | None = None,
     ) -> None:
         self.backend = Backend(client_factory, post, now)
         self.desk = Desk()
@@ -78,8 +93,8 @@ class Kit:
         self.unlock = UnlockModel(shared, idle_lock_s)
         self.home = HomeModel(shared, self._opening.take, today)
         self.new_job = NewJobModel(shared)
-        link = link or DefaultLink()
-        self.vehicle = VehicleModel(shared, link)
+        preferences = preferences or Preferences()
+        self.vehicle = VehicleModel(shared, preferences.link)
         self.plan = PlanModel(shared)
         self.work = WorkModel(shared, self.vehicle, self.plan.compile)
         self.gates = GatesModel(shared)
@@ -89,10 +104,11 @@ class Kit:
         self.result = ResultModel(shared, self.recovery.recover)
         self.backups = BackupsModel(shared)
         self.records = RecordsModel(shared)
+        self.rest = RestModel(shared, preferences.dark_after_s)
         self.technicians = TechniciansModel(shared)
         self.media = MediaModel(shared)
         self.sensor = SensorModel(shared)
-        self.links = LinksModel(shared, link)
+        self.links = LinksModel(shared, preferences.link)
         self.about = AboutModel(shared)
 
         self._open: dict[Screen, Callable[[], None]] = {

@@ -6,7 +6,7 @@ from ui.backlight import LEVELS
 from ui.i18n import LANGUAGES, _, n_
 from ui.screens.page import Rows
 from ui.screens.sheet import Sheet
-from ui.settings import SettingsState
+from ui.settings import DARK_AFTER_MIN, SettingsState
 from ui.widgets import marks
 
 THEME_NAMES = {
@@ -40,6 +40,7 @@ class SettingsPage(Sheet):
             "theme": _("Colours"),
             "rotation": _("Panel"),
             "brightness": _("Brightness"),
+            "dark_after_min": _("Screen off"),
             "links": _("Link"),
             "sensor": _("Voltage sensor"),
             "media": _("Media"),
@@ -61,7 +62,8 @@ class SettingsPage(Sheet):
                 }
                 for value, name in self._choices(state, view).items()
             ]
-        here = ["language", "theme", "rotation"] + ["brightness"] * state.has_brightness
+        here = ["language", "theme", "rotation"]
+        here += ["brightness"] * state.has_brightness + ["dark_after_min"]
         details = {
             name: self._choices(state, name).get(self._now(state, name), "") for name in here
         }
@@ -93,6 +95,11 @@ class SettingsPage(Sheet):
             return {value: _(text) for value, text in THEME_NAMES.items()}
         if name == "rotation":
             return {value: _(ROTATION_NAMES[value]) for value in state.rotations}
+        if name == "dark_after_min":
+            return {
+                minutes: _("after {minutes} min").format(minutes=minutes) if minutes else _("never")
+                for minutes in DARK_AFTER_MIN
+            }
         return {level: f"{level} %" for level in LEVELS}
 
     def _now(self, state: SettingsState, name: str) -> str | int:

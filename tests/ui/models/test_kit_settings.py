@@ -9,6 +9,7 @@ import pytest
 from appliance.client import messages as m
 from tests.ui.models.bench import Bench, Clock, Pump, make_kit
 from tests.ui.models.fake import FakeAppliance, refusal
+from ui.models.kit import Preferences
 from ui.models.links import DefaultLink
 
 ENGINE, CAR = "doip://127.0.0.1:13400?target=16", "doip://127.0.0.1:13400"
@@ -135,8 +136,10 @@ def test_the_default_link_is_kept_and_chosen_beforehand(
     appliance: FakeAppliance, clock: Clock, tmp_path: Path
 ) -> None:
     pump, kept = Pump(), list[str]()
-    link = DefaultLink(CAR, kept.append)
-    with make_kit(appliance.client, pump, tmp_path / "place.json", clock, link=link) as kit:
+    preferences = Preferences(DefaultLink(CAR, kept.append))
+    with make_kit(
+        appliance.client, pump, tmp_path / "place.json", clock, preferences=preferences
+    ) as kit:
         bench = Bench(kit, appliance, clock, pump)
         bench.on("home")
         kit.links.open()
