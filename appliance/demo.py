@@ -263,7 +263,7 @@ def _plan(demo: Demo, client: Client, job: str, image: Image, content: bytes) ->
             link=demo.link("can"), profile=PROFILE, job=job, name=image.name, content=content
         )
     )
-    for line in plan.lines:
+    for line in plan.description.lines:
         demo.say(line)
     demo.say(f"Plan {plan.digest}")
     sent = demo.control({"do": "log", "after": len(after)})["entries"]

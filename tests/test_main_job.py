@@ -668,7 +668,7 @@ def test_a_file_on_a_stick_is_planned_over_a_link_that_was_chosen(stack: Stack) 
                 link=link.uri, profile="sim-engine", job=job, name=entry.name, content=content
             )
         )
-        assert (chosen.title, chosen.lines) == (sent.title, sent.lines)
+        assert (chosen.title, chosen.description) == (sent.title, sent.description)
         assert stack.writes(mark) == []
         assert content in [item.content for item in client.job_export(job).files]
         folder = client.job_export_onto(job, stick.folder).folder

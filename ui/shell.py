@@ -72,8 +72,8 @@ class Shell(BoxLayout):  # type: ignore[misc]  # as above
                 word=self._word(kind),
                 what=getattr(message, "what", ""),
                 next_step=getattr(message, "next_step", ""),
-                yes=getattr(message, "yes", ""),
-                no=getattr(message, "no", ""),
+                yes_words=getattr(message, "yes", ""),
+                no_words=getattr(message, "no", ""),
             )
             self._dialog.bind(on_yes=lambda _it: confirm(), on_no=lambda _it: dismiss())
         self._arrange()

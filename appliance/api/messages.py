@@ -599,6 +599,35 @@ class ReadReply(_Body, frozen=True):
     sha256: str = ""
 
 
+StepKind = Literal["prepare", "erase", "write", "read", "check", "restart", "other"]
+"""What a step of a plan does to the ECU: `prepare` changes nothing that outlives the session."""
+
+
+class PlanStep(_Body, frozen=True):
+    """One step of a plan, in words."""
+
+    kind: StepKind
+    text: str
+
+
+class Description(_Body, frozen=True):
+    """A plan in plain words: what and where, each step in order, what is restored on every way
+    out, and how long it takes.
+    """
+
+    head: list[str]
+    steps: list[PlanStep]
+    tail: list[str]
+    duration: str
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it, one line after the other, the steps numbered."""
+        width = len(str(len(self.steps)))
+        numbered = [f"{n:>{width}}. {step.text}" for n, step in enumerate(self.steps, 1)]
+        return [*self.head, *numbered, *self.tail, self.duration]
+
+
 class PlanView(_Body, frozen=True):
     """A compiled plan: what it will do, the risk to be read, and the file to keep."""
 
@@ -612,7 +641,7 @@ class PlanView(_Body, frozen=True):
     risk_digest: str
     window: VoltageWindow
     """Limits of the supply that hold for this plan."""
-    lines: list[str]
+    description: Description
     payload_bytes: int
     file: bytes
 

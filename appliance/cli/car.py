@@ -164,7 +164,7 @@ def _print_plan(view: m.PlanView, path: Path, *, as_json: bool) -> None:
         # The file itself is on the disk; its path is what the next command takes.
         say_json(output.plain(view, without=("file",)) | {"plan": str(path)})
         return
-    for line in view.lines:
+    for line in view.description.lines:
         say(line)
     facts(
         [

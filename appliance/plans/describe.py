@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
+from appliance.api.messages import Description, PlanStep, StepKind
 from hw.plan import (
     CheckDid,
     CommunicationControl,
@@ -60,31 +61,49 @@ def _positive(text: str, otherwise: int) -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else otherwise
 
 
-def describe(plan: WritePlan) -> list[str]:
+def describe(plan: WritePlan) -> Description:
     """Say what a plan does, without sending anything.
 
     The target's own identification (VIN, serial number) is named by its DIDs and never printed: a
     dry run is shown to bystanders and pasted into messages.
-
-    Returns:
-        Lines: what and where, each step, what is restored, how long it takes.
     """
     speed = bytes_per_second(plan.target.link)
     private = {item.did for item in (*plan.target.identity, *plan.target.boot_identity)}
-    lines = [
+    head = [
         f"{plan.title} (job {plan.job}, profile {plan.profile}).",
         f"Over {plan.target.link}.",
         _supply(plan),
     ]
     if plan.recovers:
-        lines.append(f"This finishes the interrupted plan {plan.recovers}.")
-    width = len(str(len(plan.steps)))
-    for number, step in enumerate(plan.steps, start=1):
-        lines.append(f"{number:>{width}}. {_step(step, plan, speed, private)}")
+        head.append(f"This finishes the interrupted plan {plan.recovers}.")
     undo = "; ".join(_silence(step) for step in plan.restore)
-    lines.append(f"On every way out: {undo}." if undo else "Nothing has to be restored.")
-    lines.append(_duration(plan, speed))
-    return lines
+    return Description(
+        head=head,
+        steps=[
+            PlanStep(kind=kind_of(step), text=_step(step, plan, speed, private))
+            for step in plan.steps
+        ],
+        tail=[f"On every way out: {undo}." if undo else "Nothing has to be restored."],
+        duration=_duration(plan, speed),
+    )
+
+
+def kind_of(step: Step) -> StepKind:
+    """What a step does to the ECU."""
+    match step:
+        case Routine(purpose="erase"):
+            return "erase"
+        case CheckDid() | Routine(purpose="check_memory" | "check_dependencies"):
+            return "check"
+        case Download() | TransferExit() | WriteDid():
+            return "write"
+        case ReadBack():
+            return "read"
+        case Reset() | Wait():
+            return "restart"
+        case Session() | Unlock() | CommunicationControl() | DtcSetting():
+            return "prepare"
+    return "other"
 
 
 def _supply(plan: WritePlan) -> str:

@@ -79,7 +79,7 @@ def plan_view(document: bytes) -> PlanView:
         risk_text=plan.risk.text,
         risk_digest=plan.risk.digest,
         window=plan.window,
-        lines=describe(plan),
+        description=describe(plan),
         payload_bytes=plan.payload_size,
         file=document,
     )

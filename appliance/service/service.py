@@ -479,7 +479,7 @@ class Service:
 
     def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
         view = plan_view(plan.document)
-        opened.book.keep_plan(job, kept(plan), view.lines)
+        opened.book.keep_plan(job, kept(plan), view.description.lines)
         return view
 
     # Backups ----------------------------------------------------------------------------------

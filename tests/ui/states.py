@@ -20,6 +20,7 @@ from ui.models.home import HomeState
 from ui.models.job_list import JobRow
 from ui.models.links import LinkRow, LinksState
 from ui.models.media import MediaState, MediumRow
+from ui.models.messages import MessagesState
 from ui.models.new_job import NewJobState
 from ui.models.plan import PlanState, PlanStep, WhatIf
 from ui.models.records import EventRow, RecordsState
@@ -214,22 +215,22 @@ RISK = (
     "Keep the battery on a supply, the bonnet open and every plug where it is.\n"
     "The supply must stay between 12.0 V and 15.0 V."
 )
+STEPS: tuple[tuple[messages.StepKind, str], ...] = (
+    ("prepare", "Enter session 0x02."),
+    ("prepare", "Unlock security level 0x11 (xor)."),
+    ("erase", "Erase: routine 0xFF00 with 0001000000080000, must answer 00, at most 120 s."),
+    ("write", "Write 524288 bytes to 0x00010000: engine_1402.vbf, SHA-256 9f86d081884c7d65…."),
+    ("read", "Read back 524288 bytes from 0x00010000 and compare their SHA-256 9f86d081884c7d65…."),
+    ("check", "Let the ECU check its memory: routine 0x0202, must answer 00, at most 60 s."),
+    ("restart", "Reset the ECU (type 0x01)."),
+    ("other", "Run: routine 0x0203, must answer without status, at most 5 s."),
+)  # fmt: skip
 PLAN = PlanState(
     title="Program engine_1402.vbf", ecu="sim.engine", link=LINKS[0].uri,
     risk_class="programming", duration="About 4 minutes.", payload="512.0 kB",
     steps=tuple(
-        PlanStep(number=number, kind="other", text=text)
-        for number, text in enumerate(
-            (
-                "Enter session 0x02 (programming).",
-                "Unlock with security level 0x11.",
-                "Erase 0x00010000 to 0x0008FFFF, about 6 s.",
-                "Write 512.0 kB in 130 blocks, about 3 minutes.",
-                "Check: routine 0x0202 must answer 0x00.",
-                "Reset the ECU and wait 3 s.",
-            ),
-            1,
-        )
+        PlanStep(number=number, kind=kind, kind_word="", text=text)
+        for number, (kind, text) in enumerate(STEPS, 1)
     ),
     tail=("Normal communication is restored on every way out.",),
     risk_text=RISK, window=WINDOW, digest="ab" * 32,
@@ -300,6 +301,20 @@ RUN = RunRow(
 def view(name: str) -> Callable[[Any], None]:
     """Turn the page to another of its views."""
     return lambda shell: setattr(shell.page, "view", name)
+
+
+def say(message: MessagesState) -> Callable[[Any], None]:
+    """Put a message over the page."""
+    return lambda shell: shell.say(message, lambda: None, lambda: None)
+
+
+MESSAGES = (
+    MessagesState(kind="confirmation", what="End this write?", yes="End the write", no="Cancel",
+                  next_step="It ends at the next safe point. The ECU must then be recovered."),
+    MessagesState(kind="warning", what="The write stays unfinished.", yes="OK",
+                  next_step="Do not drive this car. Its job stands first on the home screen."),
+    MessagesState(kind="error", what="There is no job 0197.", next_step="See the list.", yes="OK"),
+)  # fmt: skip
 
 
 BACKUPS = tuple(
@@ -420,7 +435,7 @@ STOPS = (
                  CopyRow(folder="/media/b/b1", state="repaired", found=("image.bin differed",))))),
     Stop("records", "records", RecordsState(found=JOBS, more=True)),
     Stop("records-one", "records", RecordsState(job="0197", title="Jan de Villiers, Polo Vivo 1.4",
-         events=tuple(EventRow(seq=412 - at, kind=kind, wall="2026-11-27T09:12:00+00:00")
+         events=tuple(EventRow(seq=412 - at, kind=kind, word="", wall="2026-11-27T09:12:00+00:00")
                       for at, kind in enumerate(("outcome", "step_done", "gate"))),
          length=412, head="9f86d081884c7d65", whole=True)),
     Stop("records-report", "records", RecordsState(job="0197", title="Jan de Villiers",
@@ -451,6 +466,8 @@ STOPS = (
     Stop("about", "about", ABOUT, then=lambda shell: shell.page.look_for_sticks()),
     Stop("about-saved", "about", replace(ABOUT, sticks=STICKS, saved="The diagnostics lie on "
          "KINGSTON as fieldkit-diagnostics-3a77c3a1a90b-2026-11-27.zip.")),
+    *(Stop(f"message-{message.kind}", "home", HomeState(), then=say(message))
+      for message in MESSAGES),
     Stop("gone", "gone", StatusState(gone=True, what="The appliance does not answer.",
          next_step="Wait a moment. If it stays like this, switch the kit off and on again."),
          NO_VOLTAGE),
@@ -486,6 +503,14 @@ def in_language(state: S) -> S:
         changes["media"] = tuple(
             replace(row, state_word=words.medium_state(row.state)) for row in state.media
         )
+    if isinstance(state, PlanState):
+        changes["steps"] = tuple(
+            replace(step, kind_word=words.step_kind(step.kind)) for step in state.steps
+        )
+    if isinstance(state, WriteState):
+        changes["step_name"] = words.step("download")
+    if isinstance(state, RecordsState):
+        changes["events"] = tuple(replace(one, word=words.event(one.kind)) for one in state.events)
     if isinstance(state, GatesState):
         changes["rows"] = tuple(
             replace(row, title=words.gate_title(row.gate)) for row in state.rows

@@ -61,7 +61,7 @@ class AboutModel(Asking[AboutState]):
                 _("Technician"),
                 " · ".join(filter(None, (status.technician, words.role(status.role)))),
             ),
-            (_("Simulated"), ", ".join(status.simulated) or _("nothing")),
+            (_("Simulated"), ", ".join(map(words.simulated, status.simulated)) or _("nothing")),
             (_("System"), about.system),
             (_("Kernel"), about.kernel),
             ("Python", about.python),

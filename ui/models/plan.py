@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Literal
 
 from msgspec import Struct
 
@@ -14,31 +12,15 @@ from ui.models import words
 from ui.models.shared import Asking, AskingState, Shared
 from ui.models.window import Window, window_of
 
-StepKind = Literal["prepare", "erase", "write", "read", "check", "restart", "other"]
-_NUMBERED = re.compile(r"\s*(\d+)\. (.*)")
-_KINDS: tuple[tuple[str, StepKind], ...] = (
-    ("Erase", "erase"),
-    ("Write", "write"),
-    ("End the transfer", "write"),
-    ("Read back", "read"),
-    ("Check", "check"),
-    ("Let the ECU check", "check"),
-    ("Reset", "restart"),
-    ("Wait", "restart"),
-    ("Enter session", "prepare"),
-    ("Unlock", "prepare"),
-    ("Trouble code storage", "prepare"),
-    ("Normal communication", "prepare"),
-)
-"""How the appliance's lines begin. Only a picture beside the line hangs on it: a line that begins
-otherwise is shown just the same."""
-
 
 class PlanStep(Struct, frozen=True, kw_only=True):
-    """A step of the plan, in the appliance's words."""
+    """A step of the plan: what kind it is (`kind_word` is how that is shown), and the appliance's
+    words.
+    """
 
     number: int
-    kind: StepKind
+    kind: messages.StepKind
+    kind_word: str
     text: str
 
 
@@ -115,41 +97,31 @@ class PlanModel(Asking[PlanState]):
             empty = PlanState()
             self._change(**{name: getattr(empty, name) for name in PlanState.__struct_fields__})
             return
-        head, steps, tail = _parted(plan.lines)
+        told = plan.description
         self._change(
             title=plan.title,
             ecu=plan.ecu,
             link=plan.link,
             risk_class=plan.risk_class,
             recovers=self._shared.desk.state.recovers,
-            head=head,
-            steps=steps,
-            tail=tail[:-1],
-            duration=tail[-1] if tail else "",
+            head=tuple(told.head),
+            steps=tuple(
+                PlanStep(
+                    number=number,
+                    kind=step.kind,
+                    kind_word=words.step_kind(step.kind),
+                    text=step.text,
+                )
+                for number, step in enumerate(told.steps, 1)
+            ),
+            tail=tuple(told.tail),
+            duration=told.duration,
             payload=words.size(plan.payload_bytes) if plan.payload_bytes else "",
             risk_text=plan.risk_text,
             what_if=what_if(plan),
             window=window_of(plan),
             digest=plan.digest,
         )
-
-
-def _parted(lines: list[str]) -> tuple[tuple[str, ...], tuple[PlanStep, ...], tuple[str, ...]]:
-    """A plan's lines before, of and behind its steps."""
-    found = [_NUMBERED.fullmatch(line) for line in lines]
-    places = [at for at, match in enumerate(found) if match is not None]
-    if not places:
-        return tuple(lines), (), ()
-    steps = tuple(
-        PlanStep(number=int(match[1]), kind=_kind(match[2]), text=match[2])
-        for match in found
-        if match is not None
-    )
-    return tuple(lines[: places[0]]), steps, tuple(lines[places[-1] + 1 :])
-
-
-def _kind(text: str) -> StepKind:
-    return next((kind for begin, kind in _KINDS if text.startswith(begin)), "other")
 
 
 def what_if(plan: messages.PlanView) -> tuple[WhatIf, ...]:

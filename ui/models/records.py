@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from appliance.client import Client, FieldKitError, messages
+from ui.models import words
 from ui.models.job_list import JobList, JobListState
 from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Shared
@@ -16,10 +17,11 @@ BROKEN = "record_damaged"
 
 
 class EventRow(Struct, frozen=True, kw_only=True):
-    """An event of a record."""
+    """An event of a record; `word` is how its kind is shown."""
 
     seq: int
     kind: str
+    word: str
     wall: str
 
 
@@ -64,7 +66,12 @@ class RecordsModel(JobList[RecordsState]):
 
         def fetch(client: Client) -> tuple[messages.JobView, list[EventRow]]:
             rows = [
-                EventRow(seq=event.seq, kind=event.kind, wall=event.wall)
+                EventRow(
+                    seq=event.seq,
+                    kind=event.kind,
+                    word=words.event(event.kind),
+                    wall=event.wall,
+                )
                 for event in client.events(job)
                 if not event.kind.startswith("voltage") and event.kind != "progress"
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from appliance.client import RunInfo, messages
+from ui.i18n import _
 from ui.models import words
 from ui.models.backend import Seen
 from ui.models.plan import PlanModel
@@ -69,6 +70,10 @@ class RecoveryModel(Asking[RecoveryState]):
     def set_aside(self) -> None:
         """Do something else first; the writes stay on the home screen."""
         self._shared.navigation.home()
+        self._shared.messages.warn(
+            _("The write stays unfinished."),
+            _("Do not drive this car. Its job stands first on the home screen."),
+        )
 
     def _take(self, view: messages.JobView) -> None:
         self._shared.desk.take(view)

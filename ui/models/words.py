@@ -50,6 +50,64 @@ def run_state(state: str) -> str:
     }.get(state, state)
 
 
+def step_kind(kind: messages.StepKind) -> str:
+    """What a step of a plan does."""
+    return {
+        "prepare": _("Prepare"),
+        "erase": _("Erase"),
+        "write": _("Write"),
+        "read": _("Read back"),
+        "check": _("Check"),
+        "restart": _("Restart"),
+        "other": _("Run"),
+    }[kind]
+
+
+def step(name: str) -> str:
+    """The step that a write is at, by hw's name of it."""
+    return {
+        "session": _("Enter the session"),
+        "unlock": _("Unlock the ECU"),
+        "check_did": _("Check a value"),
+        "write_did": _("Write a value"),
+        "routine": _("Run a routine"),
+        "communication_control": _("Normal communication"),
+        "dtc_setting": _("Trouble code storage"),
+        "download": _("Write memory"),
+        "transfer_exit": _("End the transfer"),
+        "read_back": _("Read back"),
+        "reset": _("Restart the ECU"),
+        "wait": _("Wait for the ECU"),
+    }.get(name, name.replace("_", " "))
+
+
+def event(kind: str) -> str:
+    """An event of a job's record."""
+    return {
+        "job_created": _("Job opened"),
+        "identified": _("ECU read"),
+        "backup_made": _("Backup made"),
+        "backup_verified": _("Backup checked"),
+        "backup_opened": _("Backup opened"),
+        "plan_compiled": _("Plan made"),
+        "gates_checked": _("Gates asked"),
+        "acknowledged": _("Risk acknowledged"),
+        "write_started": _("Write started"),
+        "gate": _("Gate"),
+        "step_started": _("Step begun"),
+        "step_done": _("Step done"),
+        "outcome": _("Outcome"),
+        "resumed": _("Write resumed"),
+        "abort_asked": _("End of the write asked for"),
+        "write_ended": _("Write ended"),
+        "recovered": _("Write recovered"),
+        "refused": _("Refused"),
+        "wrong_passphrase": _("Wrong passphrase"),
+        "exported": _("Exported"),
+        "note": _("Note"),
+    }.get(kind, kind.replace("_", " "))
+
+
 def gate_state(state: str) -> str:
     """The gate's state in one word; none while it is not known."""
     return {
@@ -93,6 +151,11 @@ def outcome(name: str) -> str:
 def role(name: str) -> str:
     """What a technician may do."""
     return {"owner": _("Owner"), "technician": _("Technician")}.get(name, name)
+
+
+def simulated(part: str) -> str:
+    """A part of the kit that is not real, by hw's name of it."""
+    return {"voltage sensor": _("voltage sensor"), "media": _("media")}.get(part, part)
 
 
 def clock(quality: str) -> str:

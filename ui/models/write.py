@@ -212,7 +212,7 @@ def _told(event: messages.JobEvent) -> dict[str, Any]:
             return {
                 "step": body["index"] + 1,
                 "steps": body["total"],
-                "step_name": body["step"].replace("_", " "),
+                "step_name": words.step(body["step"]),
             }
         case "progress":
             return _told_progress(body)

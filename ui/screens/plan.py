@@ -36,10 +36,9 @@ class PlanPage(Page):
         ]
         return [(label, text) for label, text in pairs if text]
 
-    def steps(self, state: PlanState) -> list[str]:
-        """Every request, numbered, and what is restored behind them."""
-        numbered = [f"{step.number}.  {step.text}" for step in state.steps]
-        return [*state.head, *numbered, *state.tail]
+    def steps(self, state: PlanState) -> list[tuple[str, str]]:
+        """Every request, numbered, with what kind it is."""
+        return [(f"{step.number}.  {step.kind_word}", step.text) for step in state.steps]
 
     def turn(self) -> None:
         """Show the other view."""

@@ -61,9 +61,7 @@ class RecordsPage(Page):
             (_("Events"), str(state.length)),
             (_("Last hash"), state.head),
         ]
-        return chain + [
-            (f"{one.seq}  {one.wall[11:16]}", one.kind.replace("_", " ")) for one in state.events
-        ]
+        return chain + [(f"{one.seq}  {one.wall[11:16]}", one.word) for one in state.events]
 
     def choose(self, key: str) -> None:
         """Look at a record, or export onto a stick."""

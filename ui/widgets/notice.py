@@ -45,9 +45,11 @@ class Dialog(BoxLayout):  # type: ignore[misc]  # as above
     word = StringProperty()
     what = StringProperty()
     next_step = StringProperty()
-    yes = StringProperty("OK")
-    no = StringProperty()
-    """Empty for a dialog that asks nothing."""
+    yes_words = StringProperty("OK")
+    no_words = StringProperty()
+    """Empty for a dialog that asks nothing. Not `yes` and `no`: Kivy would call the handlers of the
+    events when the properties change.
+    """
 
     __events__ = ("on_yes", "on_no")
 

@@ -37,6 +37,7 @@ from hw.plan import (
     Routine,
     Step,
     TransferExit,
+    WriteDid,
     decode_plan,
     digest_of,
 )
@@ -165,12 +166,23 @@ def test_the_risk_text_says_job_ecu_and_digest(made: CompiledPlan) -> None:
     assert "{" not in text
 
 
+def is_written(step: Step) -> bool:
+    return isinstance(step, Download | TransferExit | WriteDid)
+
+
 @given(plans())
 @settings(max_examples=60, deadline=None)
 def test_the_dry_run_has_a_line_for_each_step_and_no_vin(made: CompiledPlan) -> None:
-    lines = describe(made.plan)
+    told = describe(made.plan)
+    lines = told.lines
+    assert len(told.steps) == len(made.plan.steps)
     for number in range(1, len(made.plan.steps) + 1):
         assert sum(line.lstrip().startswith(f"{number}. ") for line in lines) == 1
+    kinds = [step.kind for step in told.steps]
+    assert all(
+        (kind == "write") == is_written(step)
+        for kind, step in zip(kinds, made.plan.steps, strict=True)
+    )
     private = {item.value for item in made.plan.target.identity}
     text = "\n".join((*lines, made.plan.title, made.plan.risk.text))
     for value in private:
@@ -415,7 +427,7 @@ def test_a_recovery_may_use_another_link() -> None:
 def test_the_dry_run_estimates_by_the_link(link: str, expected: str) -> None:
     wish = image([(0x80_0000, b"a" * 0x40_0000)])
     made = compile_flash(ENGINE, LIVE, wish, link, JOB)
-    assert any(expected in line for line in describe(made.plan))
+    assert any(expected in line for line in describe(made.plan).lines)
 
 
 @pytest.mark.parametrize(

@@ -32,19 +32,23 @@ WINDOW = VoltageWindow(
     resume_after_s=2.0,
     over_v=15.0,
 )
-LINES = [
-    "Flash of the engine (job j1, profile sim-engine).",
-    "Over doip://127.0.0.1:13400.",
-    "Supply: 12.5 to 14.8 V for 3 s to begin.",
-    " 1. Enter session 0x02.",
-    " 2. Erase: routine 0xFF00, must answer 00, at most 120 s.",
-    " 3. Write 1024 bytes to 0x00008000: new.s37, about 1 s.",
-    " 4. Read back 1024 bytes from 0x00008000 and compare their SHA-256.",
-    " 5. Let the ECU check its memory: routine 0x0202, must answer 00, at most 60 s.",
-    " 6. Something that nobody has thought of yet.",
-    "Nothing has to be restored.",
-    "2048 bytes cross the link in about 1 s.",
-]
+DESCRIPTION = m.Description(
+    head=[
+        "Flash of the engine (job j1, profile sim-engine).",
+        "Over doip://127.0.0.1:13400.",
+        "Supply: 12.5 to 14.8 V for 3 s to begin.",
+    ],
+    steps=[
+        m.PlanStep(kind="prepare", text="Enter session 0x02."),
+        m.PlanStep(kind="erase", text="Erase: routine 0xFF00, must answer 00, at most 120 s."),
+        m.PlanStep(kind="write", text="Write 1024 bytes to 0x00008000: new.s37, about 1 s."),
+        m.PlanStep(kind="read", text="Read back 1024 bytes and compare their SHA-256."),
+        m.PlanStep(kind="check", text="Let the ECU check its memory: routine 0x0202."),
+        m.PlanStep(kind="other", text="Something that nobody has thought of yet."),
+    ],
+    tail=["Nothing has to be restored."],
+    duration="2048 bytes cross the link in about 1 s.",
+)
 GONE = NotRunning(Path("/run/fieldkit/appliance.sock"), "Connection refused")
 
 
@@ -97,7 +101,7 @@ def plan_view(job: str = "j1", digest: str = "ab" * 32) -> m.PlanView:
         risk_text="Software is erased and written.",
         risk_digest="cd" * 32,
         window=WINDOW,
-        lines=LINES,
+        description=DESCRIPTION,
         payload_bytes=1024,
         file=b"{}",
     )

@@ -103,6 +103,10 @@ def test_an_unfinished_write_can_be_set_aside_and_another_one_comes_before_all(
 ) -> None:
     interrupted.kit.recovery.set_aside()
     interrupted.on("home")
+    said = interrupted.kit.messages.state
+    assert (said.kind, said.no) == ("warning", "")
+    assert said.next_step.startswith("Do not drive this car.")
+    interrupted.kit.messages.confirm()
     interrupted.kit.navigation.go("records")
     interrupted.on("records")
     runs = [run_info("interrupted"), run_info("interrupted", run="r2")]

@@ -35,6 +35,7 @@ def test_a_plan_is_told_step_by_step_each_with_its_kind(at_plan: Bench) -> None:
     assert [(step.number, step.kind) for step in state.steps] == [
         *((1, "prepare"), (2, "erase"), (3, "write"), (4, "read"), (5, "check"), (6, "other")),
     ]
+    assert [step.kind_word for step in state.steps[:2]] == ["Prepare", "Erase"]
     assert state.steps[5].text == "Something that nobody has thought of yet."
     assert state.head[0].startswith("Flash of the engine")
     assert state.tail == ("Nothing has to be restored.",)
