@@ -11,6 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from appliance.client import messages
+from ui import i18n, manual
+from ui.manual import HelpState
 from ui.models import words
 from ui.models.about import AboutState
 from ui.models.acknowledge import AcknowledgeState
@@ -367,6 +369,7 @@ ABOUT = AboutState(
         ("Libraries", "can-isotp 2.0.7, cryptography 46.0.3, Kivy 2.3.1, msgspec 0.20.0"),
     ),
 )
+HELP = HelpState(topics=manual.topics("en"))
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -463,6 +466,9 @@ STOPS = (
     Stop("links-tried", "links", LinksState(links=LINKS, tried=LINKS[0].uri,
          answer="The ECU answers: it told 9 of 21 values."), then=view(LINKS[0].uri)),
     Stop("links-none", "links", LinksState()),
+    Stop("help", "help", HELP),
+    Stop("help-topic", "help", replace(HELP, topic=manual.Topic("", ()))),
+    Stop("help-nothing", "help", HelpState(query="flux capacitor")),
     Stop("about", "about", ABOUT, then=lambda shell: shell.page.look_for_sticks()),
     Stop("about-saved", "about", replace(ABOUT, sticks=STICKS, saved="The diagnostics lie on "
          "KINGSTON as fieldkit-diagnostics-3a77c3a1a90b-2026-11-27.zip.")),
@@ -499,26 +505,33 @@ def in_language(state: S) -> S:
         changes["gate_word"] = words.gate_state(gate)
     if (outcome := getattr(state, "outcome", "")) and hasattr(state, "outcome_word"):
         changes["outcome_word"] = words.outcome(outcome)
-    if isinstance(state, MediaState):
-        changes["media"] = tuple(
-            replace(row, state_word=words.medium_state(row.state)) for row in state.media
-        )
-    if isinstance(state, PlanState):
-        changes["steps"] = tuple(
-            replace(step, kind_word=words.step_kind(step.kind)) for step in state.steps
-        )
-    if isinstance(state, WriteState):
-        changes["step_name"] = words.step("download")
-    if isinstance(state, RecordsState):
-        changes["events"] = tuple(replace(one, word=words.event(one.kind)) for one in state.events)
-    if isinstance(state, GatesState):
-        changes["rows"] = tuple(
-            replace(row, title=words.gate_title(row.gate)) for row in state.rows
-        )
     for name in ("unfinished", "today", "drafts", "found"):
         rows = getattr(state, name, ())
         if rows and isinstance(rows[0], JobRow):
             changes[name] = tuple(
                 replace(row, state_word=words.job_state(row.state)) for row in rows
             )
-    return replace(state, **changes)
+    return replace(state, **changes, **of_its_own(state))
+
+
+def of_its_own(state: Struct) -> dict[str, Any]:
+    """Fields with words that only one screen has."""
+    match state:
+        case MediaState(media=rows):
+            return {
+                "media": tuple(replace(r, state_word=words.medium_state(r.state)) for r in rows)
+            }
+        case PlanState(steps=rows):
+            return {"steps": tuple(replace(r, kind_word=words.step_kind(r.kind)) for r in rows)}
+        case RecordsState(events=rows):
+            return {"events": tuple(replace(r, word=words.event(r.kind)) for r in rows)}
+        case GatesState(rows=rows):
+            return {"rows": tuple(replace(r, title=words.gate_title(r.gate)) for r in rows)}
+        case WriteState():
+            return {"step_name": words.step("download")}
+        case HelpState(topics=topics) if topics:
+            found = manual.topics(i18n.language())
+            # The longest one, to be scrolled.
+            longest = max(found, key=lambda one: len("".join(one.paragraphs)))
+            return {"topics": found, "topic": longest if state.topic is not None else None}
+    return {}

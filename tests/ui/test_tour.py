@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,20 +24,20 @@ SIZES = ("800x480", "1024x600", "1280x720")
 LIMIT_S = 110
 
 
-def themes_of(size: str, language: str) -> list[str]:
-    names = list(THEMES)
-    turn = SIZES.index(size) + list(LANGUAGES).index(language)
-    return names if os.environ.get("TOUR") == "all" else [names[turn % len(names)]]
+def turns() -> Iterator[tuple[str, str, str]]:
+    """Sizes, languages and themes to be seen together."""
+    for size, language in product(SIZES, LANGUAGES):
+        names = list(THEMES)
+        turn = SIZES.index(size) + list(LANGUAGES).index(language)
+        for theme in names if os.environ.get("TOUR") == "all" else [names[turn % len(names)]]:
+            yield size, language, theme
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("size", SIZES)
-def test_every_screen_can_be_read_and_touched(size: str, language: str) -> None:
-    for theme in themes_of(size, language):
-        assert tour("--size", size, "--language", language, "--theme", theme) == []
+@pytest.mark.parametrize(("size", "language", "theme"), turns())
+def test_every_screen_can_be_read_and_touched(size: str, language: str, theme: str) -> None:
+    assert tour("--size", size, "--language", language, "--theme", theme) == []
 
 
-@pytest.mark.timeout(300)
 def test_no_widget_is_left_over_when_the_tour_is_made_twenty_times() -> None:
     assert tour("--rounds", "20", limit_s=280) == []
 
