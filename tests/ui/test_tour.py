@@ -33,7 +33,7 @@ def turns() -> Iterator[tuple[str, str, str]]:
             yield size, language, theme
 
 
-@pytest.mark.parametrize(("size", "language", "theme"), turns())
+@pytest.mark.parametrize(("size", "language", "theme"), tuple(turns()))
 def test_every_screen_can_be_read_and_touched(size: str, language: str, theme: str) -> None:
     assert tour("--size", size, "--language", language, "--theme", theme) == []
 
