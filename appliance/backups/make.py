@@ -117,7 +117,7 @@ def make_backup(  # noqa: PLR0913 - what belongs to one backup, all by name
         raise RefusedError(
             "DUAL_BACKUP",
             "The ECU refuses memory readout and there is no known-good file for its software.",
-            "Give a known-good file for this software number: --known-good FILE.",
+            "Choose a known-good file for this software number; by command: --known-good FILE.",
         )
     both = check_media(media)
     manifest_of = _Describer(job, ecu, profile, identity, regions, refused)

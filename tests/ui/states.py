@@ -24,6 +24,7 @@ from ui.models.links import LinkRow, LinksState
 from ui.models.media import MediaState, MediumRow
 from ui.models.messages import MessagesState
 from ui.models.new_job import NewJobState
+from ui.models.picking import FileRow, StickRow
 from ui.models.plan import PlanState, PlanStep, WhatIf
 from ui.models.records import EventRow, RecordsState
 from ui.models.recovery import RecoveryState, RunRow
@@ -35,7 +36,7 @@ from ui.models.technicians import TechniciansState
 from ui.models.unlock import TechnicianRow, UnlockState
 from ui.models.vehicle import EcuRow, ValueRow, VehicleState
 from ui.models.window import Window
-from ui.models.work import Container, OptionRow, StickRow, WorkState
+from ui.models.work import Container, OptionRow, WorkState
 from ui.models.write import WriteState
 from ui.settings import Settings, SettingsState
 
@@ -370,6 +371,20 @@ ABOUT = AboutState(
     ),
 )
 HELP = HelpState(topics=manual.topics("en"))
+NO_MEMORY = GatesState(
+    rows=gates("waiting", "refused", "waiting", "waiting"), window=WINDOW, volts=12.64,
+    in_window=True, can_back_up=True, wants_file=True, folder="/media/KINGSTON",
+    what="The ECU refuses memory readout and there is no known-good file for its software.",
+    next_step="Choose a known-good file for this software number; by command: --known-good FILE.",
+    files=tuple(
+        FileRow(name=name, path=f"/media/KINGSTON/{name}", folder=folder, size=size, modified="",
+                container=container)
+        for name, folder, size, container in (
+            ("Engine files", True, "", ""),
+            ("04E906027HB_1401.bin", False, "524.3 kB", "binary"),
+        )
+    ),
+)  # fmt: skip
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -408,6 +423,9 @@ STOPS = (
          "waiting"), window=WINDOW, volts=12.64, in_window=True, busy=True)),
     Stop("gates-refused", "gates", GatesState(rows=gates("passed", "refused", "passed", "waiting"),
          window=WINDOW, volts=12.64, in_window=True, can_back_up=True)),
+    Stop("gates-no-memory", "gates", replace(NO_MEMORY, folder="", files=()),
+         then=lambda shell: shell.page.pick()),
+    Stop("gates-file", "gates", NO_MEMORY, then=lambda shell: shell.page.pick()),
     Stop("gates-passed", "gates", GatesState(rows=gates("passed", "passed", "passed", "waiting"),
          window=WINDOW, volts=13.9, in_window=True, can_go_on=True), READY),
     Stop("gates-no-voltage", "gates", GatesState(rows=gates("waiting", "waiting", "waiting",
@@ -431,7 +449,10 @@ STOPS = (
     Stop("result-refused", "result", replace(RESULT, outcome="refused", action="gates",
          outcome_word="Refused: nothing was sent", outcome_what="The voltage was 12.1 V.",
          outcome_next_step="Connect a supply and try again.")),
-    Stop("recovery", "recovery", RecoveryState(runs=(RUN,))),
+    Stop("recovery", "recovery", RecoveryState(runs=(RUN,), links=LINKS[:1]),
+         then=lambda shell: shell.page.look_for_links()),
+    Stop("recovery-other-link", "recovery", RecoveryState(runs=(RUN,), link=LINKS[0].uri,
+         link_name=LINKS[0].name)),
     Stop("backups", "backups", BackupsState(backups=BACKUPS)),
     Stop("backups-one", "backups", BackupsState(backups=BACKUPS, chosen=BACKUPS[0], whole=False,
          copies=(CopyRow(folder="/media/a/b1", state="whole", found=()),

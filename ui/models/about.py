@@ -5,8 +5,8 @@ from __future__ import annotations
 from appliance.client import messages
 from ui.i18n import _
 from ui.models import words
+from ui.models.picking import StickRow, stick_row
 from ui.models.shared import Asking, AskingState, Shared
-from ui.models.work import StickRow, stick_row
 
 LICENCE = "GPL-3.0-or-later"
 FONTS = "DejaVu Sans 2.37"

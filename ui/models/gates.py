@@ -10,7 +10,8 @@ from msgspec import Struct
 from appliance.client import FieldKitError, GateResult, messages
 from ui.i18n import _
 from ui.models import words
-from ui.models.shared import Asking, AskingState, Shared
+from ui.models.picking import Picking, PickingState
+from ui.models.shared import Shared
 from ui.models.window import Window, in_start_window, window_of
 
 RowState = Literal["waiting", "working", "passed", "refused"]
@@ -28,7 +29,7 @@ class GateRow(Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()
 
 
-class GatesState(AskingState, frozen=True, kw_only=True):
+class GatesState(PickingState, frozen=True, kw_only=True):
     """Attributes:
     rows: the four gates, in order.
     volts: now, None where there is none; `volts_reason` says why.
@@ -36,6 +37,8 @@ class GatesState(AskingState, frozen=True, kw_only=True):
     in_window: a write could begin at this voltage; None where that cannot be said.
     can_go_on: every gate but the acknowledgment has passed, so that it can be given.
     can_back_up: the backup is what is missing, and it can be made from here.
+    wants_file: it was refused because the ECU gives no memory: a known-good file must stand in,
+        which is chosen from a stick.
     """
 
     rows: tuple[GateRow, ...] = ()
@@ -45,9 +48,10 @@ class GatesState(AskingState, frozen=True, kw_only=True):
     in_window: bool | None = None
     can_go_on: bool = False
     can_back_up: bool = False
+    wants_file: bool = False
 
 
-class GatesModel(Asking[GatesState]):
+class GatesModel(Picking[GatesState]):
     """Asks the gates. No permit is made here, and nothing but reads is sent."""
 
     def __init__(self, shared: Shared) -> None:
@@ -69,7 +73,7 @@ class GatesModel(Asking[GatesState]):
         if plan is None:
             return
         self._plan = plan.digest
-        self._change(rows=_all("working"), can_go_on=False, can_back_up=False)
+        self._change(rows=_all("working"), can_go_on=False, can_back_up=False, wants_file=False)
         self._ask(lambda client: client.check(job, plan.file), self._checked, self._failed)
 
     def refused(self, results: Sequence[GateResult]) -> None:
@@ -98,8 +102,9 @@ class GatesModel(Asking[GatesState]):
                 for row in self.state.rows
             ),
             can_back_up=False,
+            wants_file=False,
         )
-        self._ask(lambda client: client.backup_make(request), self._backed_up, self._failed)
+        self._ask(lambda client: client.backup_make(request), self._backed_up, self._not_backed_up)
 
     def go_on(self) -> None:
         """On to the acknowledgment."""
@@ -139,6 +144,10 @@ class GatesModel(Asking[GatesState]):
     def _backed_up(self, made: messages.BackupView) -> None:
         self._shared.desk.add_backup(made.backup)
         self.check()
+
+    def _not_backed_up(self, error: FieldKitError) -> None:
+        self._failed(error)
+        self._change(wants_file=getattr(error, "gate", "") == "DUAL_BACKUP")
 
     def _failed(self, error: FieldKitError) -> None:
         """No gate spoke, so none has passed; where the error names one, its row says it."""

@@ -7,9 +7,9 @@ from msgspec import Struct
 from appliance.client import Client, FieldKitError, messages
 from ui.models import words
 from ui.models.job_list import JobList, JobListState
+from ui.models.picking import StickRow, stick_row
 from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Shared
-from ui.models.work import StickRow, stick_row
 
 LAST_EVENTS = 200
 BROKEN = "record_damaged"

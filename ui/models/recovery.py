@@ -8,6 +8,7 @@ from appliance.client import RunInfo, messages
 from ui.i18n import _
 from ui.models import words
 from ui.models.backend import Seen
+from ui.models.links import LinkRow, link_rows
 from ui.models.plan import PlanModel
 from ui.models.shared import Asking, AskingState, Shared
 
@@ -33,10 +34,14 @@ class RecoveryState(AskingState, frozen=True, kw_only=True):
     """Attributes:
     runs: unfinished writes, as the kit's journal has them.
     link: where the ECU is now, if not where it was; empty for the same link.
+    link_name: what it is called.
+    links: links that lead to one ECU each, once they were asked for.
     """
 
     runs: tuple[RunRow, ...] = ()
     link: str = ""
+    link_name: str = ""
+    links: tuple[LinkRow, ...] = ()
 
 
 class RecoveryModel(Asking[RecoveryState]):
@@ -56,12 +61,18 @@ class RecoveryModel(Asking[RecoveryState]):
     def open(self) -> None:
         """The screen is shown: fetch whose cars they are."""
         jobs = list(dict.fromkeys(run.job for run in self._shared.backend.state.unfinished))
-        self._change(link="")
+        self._change(link="", link_name="")
         self._ask(lambda client: [client.job_show(job) for job in jobs], self._found)
 
+    def look_for_links(self) -> None:
+        """Fetch the links on which the ECU could be now."""
+        self._ask(lambda client: client.links(), self._links)
+
     def set_link(self, link: str) -> None:
-        """The ECU is on another link now."""
-        self._change(link=link.strip())
+        """The ECU is on another link now; empty: on the one of the interrupted plan."""
+        uri = link.strip()
+        name = next((one.name for one in self.state.links if one.uri == uri), uri)
+        self._change(link=uri, link_name=name)
 
     def recover(self, job: str) -> None:
         """Compile the plan that finishes a job's write; gates and acknowledgment follow."""
@@ -80,6 +91,9 @@ class RecoveryModel(Asking[RecoveryState]):
         self._shared.navigation.note(job=view.job)
         link = self.state.link
         self._plan.compile(lambda client: client.recovery(view.job, link).plan, recovers=True)
+
+    def _links(self, reply: messages.Links) -> None:
+        self._change(links=tuple(one for one in link_rows(reply) if not one.discovery))
 
     def _found(self, jobs: list[messages.JobView]) -> None:
         self._jobs = {job.job: job for job in jobs}

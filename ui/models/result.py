@@ -7,10 +7,10 @@ from typing import Literal
 
 from appliance.client import messages
 from ui.models import words
+from ui.models.picking import StickRow, stick_row
 from ui.models.report import ReportReader, ReportState
 from ui.models.shared import Asking, AskingState, Shared
 from ui.models.status import record_problem
-from ui.models.work import StickRow, stick_row
 
 LOOK_AGAIN_S = 1.0
 """The record may be behind the write for a moment; so often it is looked at again."""

@@ -10,33 +10,13 @@ from msgspec import Struct
 from appliance.client import Client, messages
 from ui.i18n import _
 from ui.models import words
-from ui.models.shared import Asking, AskingState, Shared
+from ui.models.picking import Picking, PickingState
+from ui.models.shared import Shared
 from ui.models.vehicle import VehicleModel
 
 Kind = Literal["", "coding", "programming", "restore"]
 What = Literal["coding", "image", "all"]
 Planned = Callable[[Callable[[Client], messages.PlanView]], None]
-
-
-class StickRow(Struct, frozen=True, kw_only=True):
-    """A stick that is plugged in."""
-
-    name: str
-    folder: str
-    free: str
-    read_only: bool
-    simulated: bool
-
-
-class FileRow(Struct, frozen=True, kw_only=True):
-    """A folder or a file on a stick. `container` is the format that its name announces."""
-
-    name: str
-    path: str
-    folder: bool
-    size: str
-    modified: str
-    container: str
 
 
 class Container(Struct, frozen=True, kw_only=True):
@@ -92,14 +72,10 @@ class BackupChoice(Struct, frozen=True, kw_only=True):
     of_this_job: bool
 
 
-class WorkState(AskingState, frozen=True, kw_only=True):
+class WorkState(PickingState, frozen=True, kw_only=True):
     """Attributes:
     kind: `coding`, `programming`, `restore`, or empty while nothing is chosen.
     can_code, can_flash: the profile of the chosen ECU says how.
-    sticks: sticks that are plugged in.
-    folder: path of the folder that is shown; `parent` the one above it, empty for none.
-    files: what lies in it.
-    left_out: entries that are not shown.
     container: the file that is looked at, None for none.
     options: fields of the coding.
     backups: what can be restored.
@@ -110,11 +86,6 @@ class WorkState(AskingState, frozen=True, kw_only=True):
     kind: Kind = ""
     can_code: bool = False
     can_flash: bool = False
-    sticks: tuple[StickRow, ...] = ()
-    folder: str = ""
-    parent: str = ""
-    files: tuple[FileRow, ...] = ()
-    left_out: int = 0
     container: Container | None = None
     options: tuple[OptionRow, ...] = ()
     backups: tuple[BackupChoice, ...] = ()
@@ -123,7 +94,7 @@ class WorkState(AskingState, frozen=True, kw_only=True):
     can_plan: bool = False
 
 
-class WorkModel(Asking[WorkState]):
+class WorkModel(Picking[WorkState]):
     """Collects what is to be done and hands it to the plan.
 
     Args:
@@ -169,13 +140,13 @@ class WorkModel(Asking[WorkState]):
 
     def sticks(self) -> None:
         """Look for sticks."""
-        self._change(folder="", parent="", files=(), left_out=0, container=None)
-        self._ask(lambda client: client.sticks(), self._sticks)
+        self._change(container=None)
+        super().sticks()
 
     def enter(self, path: str) -> None:
         """Open a folder on a stick."""
         self._change(container=None, can_plan=False)
-        self._ask(lambda client: client.stick_files(path), self._folder)
+        super().enter(path)
 
     def inspect(self, path: str) -> None:
         """Look at a file: nothing is taken by that."""
@@ -229,26 +200,6 @@ class WorkModel(Asking[WorkState]):
         )
         self._change(can_code="code" in writes, can_flash="flash" in writes)
 
-    def _sticks(self, reply: messages.Sticks) -> None:
-        rows = tuple(stick_row(stick) for stick in reply.sticks)
-        self._change(sticks=rows)
-        if len(rows) == 1:
-            self.enter(rows[0].folder)
-
-    def _folder(self, reply: messages.StickFolder) -> None:
-        rows = tuple(
-            FileRow(
-                name=one.name,
-                path=one.path,
-                folder=one.folder,
-                size="" if one.folder else words.size(one.size),
-                modified=one.modified,
-                container=one.container,
-            )
-            for one in reply.entries
-        )
-        self._change(folder=reply.path, parent=reply.parent, files=rows, left_out=reply.left_out)
-
     def _inspected(self, reply: messages.ContainerView) -> None:
         container = container_of(reply)
         self._change(container=container, can_plan=container.usable)
@@ -276,17 +227,6 @@ class WorkModel(Asking[WorkState]):
         ]
         # The customer's own first; backups of other cars are refused by the plan, by ECU.
         self._change(backups=tuple(sorted(rows, key=lambda row: not row.of_this_job)))
-
-
-def stick_row(stick: messages.Stick) -> StickRow:
-    """A stick as lists show it."""
-    return StickRow(
-        name=stick.name,
-        folder=stick.folder,
-        free=words.size(stick.free_bytes),
-        read_only=stick.read_only,
-        simulated=stick.simulated,
-    )
 
 
 def _chosen(row: OptionRow, value: str) -> OptionRow:

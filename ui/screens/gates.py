@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kivy.properties import ObjectProperty
+from kivy.properties import BooleanProperty, ObjectProperty
 from kivy.uix.gridlayout import GridLayout
 
 from ui.i18n import _, n_
 from ui.models.gates import GateRow, GatesState
-from ui.screens.page import Page
-from ui.widgets import gauge, kv, marks, row, statusbar, text
+from ui.screens.page import Page, Rows
+from ui.screens.sticks import file_rows, is_file, no_stick
+from ui.widgets import gauge, kv, listing, marks, row, statusbar, text
+from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
 STATES = {
     "waiting": (marks.WAITING, "plain", n_("Waiting")),
@@ -42,7 +44,41 @@ class GateLines(GridLayout):  # type: ignore[misc]  # Kivy brings no types
 
 
 class GatesPage(Page):
-    """Bound to `GatesModel`."""
+    """Bound to `GatesModel`. `picking`: a known-good file is being chosen."""
+
+    picking = BooleanProperty(False)
+
+    def pick(self) -> None:
+        """Look for the file that stands in for what the ECU does not give."""
+        self.picking = True
+        self.model.sticks()
+
+    def files(self, state: GatesState) -> Rows:
+        """What it can be chosen from."""
+        return file_rows(state, containers=False)
+
+    def nothing(self, state: GatesState) -> str:
+        """What stands there for an empty list."""
+        if state.busy or self.files(state):
+            return ""
+        return _("This folder is empty.") if state.folder else no_stick(state.sticks)
+
+    def choose(self, key: str) -> None:
+        """Open a folder, or take a file."""
+        if is_file(self.state, key):
+            self.picking = False
+            self.model.back_up(key)
+        else:
+            self.model.enter(key)
+
+    def back(self) -> None:
+        """From a folder to the one above it, from the files to the gates, from there away."""
+        if not self.picking:
+            self.navigation.back()
+        elif self.state.folder and self.state.parent:
+            self.model.enter(self.state.parent)
+        else:
+            self.picking = False
 
     def volts(self, state: GatesState) -> str:
         """The voltage, or that there is none."""
@@ -65,4 +101,5 @@ class GatesPage(Page):
 
 
 kv.load(gauge.__file__)
+kv.load(listing.__file__)
 kv.load(__file__)

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from kivy.properties import BooleanProperty
+
 from ui.i18n import _
 from ui.models.recovery import RecoveryState
 from ui.screens.page import Page, Rows
 from ui.widgets import kv, listing, marks, notice
+from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
 
 class RecoveryPage(Page):
-    """Bound to `RecoveryModel`."""
+    """Bound to `RecoveryModel`. `choosing`: the link is being chosen."""
+
+    choosing = BooleanProperty(False)
+
+    def look_for_links(self) -> None:
+        """Show the links."""
+        self.choosing = True
+        self.model.look_for_links()
+
+    def links(self, state: RecoveryState) -> Rows:
+        """The link of the interrupted plan, and all others."""
+        same = {"key": "", "title": _("The same link as before")}
+        others = [
+            {"key": one.uri, "title": one.name, "detail": one.uri.split("?")[0]}
+            for one in state.links
+        ]
+        return [
+            {**row, "mark": marks.NOTE if row["key"] == state.link else marks.WAITING}
+            for row in (same, *others)
+        ]
+
+    def take(self, uri: str) -> None:
+        """Take a link."""
+        self.choosing = False
+        self.model.set_link(uri)
+
+    def over(self, state: RecoveryState) -> str:
+        """Over which link, where it is another one."""
+        return _("Over another link: {name}").format(name=state.link_name) if state.link else ""
 
     def rows(self, state: RecoveryState) -> Rows:
         """Each unfinished write: whose car, and how far it came."""

@@ -9,6 +9,7 @@ from kivy.properties import StringProperty
 from ui.i18n import _, n_
 from ui.models.work import OptionRow, WorkState
 from ui.screens.page import Page, Rows
+from ui.screens.sticks import file_rows, is_file
 from ui.widgets import kv, listing, marks, values
 from ui.widgets.swap import Swap  # noqa: F401 - named by the KV file
 
@@ -96,7 +97,7 @@ class WorkPage(Page):
                 self.model.choose_backup(state.backup, key)
             else:
                 self.model.choose_backup(key)
-        elif any(one.path == key and not one.folder for one in state.files):
+        elif is_file(state, key):
             self.model.inspect(key)
         else:
             self.model.enter(key)
@@ -152,26 +153,8 @@ class WorkPage(Page):
         ]
 
     def _files(self, state: WorkState) -> Rows:
-        if not state.folder:
-            return [
-                {
-                    "key": one.folder,
-                    "title": one.name,
-                    "detail": _("{size} free").format(size=one.free),
-                }
-                for one in state.sticks
-            ]
         # Only what can be written can be chosen, so only that is shown.
-        return [
-            {
-                "key": one.path,
-                "title": one.name,
-                "detail": "" if one.folder else f"{one.container} · {one.size}",
-                "mark": marks.MORE if one.folder else marks.NOTE,
-            }
-            for one in state.files
-            if one.folder or one.container
-        ]
+        return file_rows(state, containers=True)
 
     def _restore(self, state: WorkState) -> Rows:
         if state.backup:

@@ -98,6 +98,27 @@ def test_a_recovery_that_cannot_be_planned_says_why(interrupted: Bench) -> None:
     interrupted.on("recovery")
 
 
+def test_a_recovery_goes_over_another_link_where_the_ecu_is_now(interrupted: Bench) -> None:
+    recovery = interrupted.kit.recovery
+    recovery.look_for_links()
+    interrupted.until(lambda: recovery.state.links)
+    (engine,) = recovery.state.links
+    assert (engine.name, engine.discovery) == ("engine", False), "one that leads to one ECU"
+    recovery.set_link(engine.uri)
+    assert (recovery.state.link, recovery.state.link_name) == (engine.uri, "engine")
+    recovery.recover("j1")
+    interrupted.until(lambda: interrupted.kit.plan.state.digest)
+    assert interrupted.appliance.calls("recovery") == [("j1", engine.uri)]
+    interrupted.kit.navigation.back()
+    interrupted.on("recovery")
+    assert recovery.state.link == "", "the next one begins with the plan's own link"
+    recovery.set_link(engine.uri)
+    recovery.set_link("")
+    recovery.recover("j1")
+    interrupted.until(lambda: len(interrupted.appliance.calls("recovery")) == 2)
+    assert interrupted.appliance.calls("recovery")[1] == ("j1", "")
+
+
 def test_an_unfinished_write_can_be_set_aside_and_another_one_comes_before_all(
     interrupted: Bench,
 ) -> None:

@@ -85,6 +85,46 @@ def test_a_missing_backup_is_made_from_here_and_the_gates_are_asked_again(at_pla
     assert at_plan.kit.desk.state.backups == ("b9",)
 
 
+def test_where_the_ecu_gives_no_memory_a_known_good_file_stands_in(at_plan: Bench) -> None:
+    gates = at_plan.kit.gates
+    at_plan.appliance.set(gates=gate_results("DUAL_BACKUP", "There is none."))
+    at_plan.kit.plan.go_on()
+    at_plan.until(lambda: gates.state.can_back_up)
+    assert not gates.state.wants_file
+    at_plan.appliance.refuses["backup_make"] = problem(
+        m.Problem(
+            code="refused",
+            what="The ECU refuses memory readout.",
+            next_step="Give a known-good file.",
+            exit_status=77,
+            gate="DUAL_BACKUP",
+        )
+    )
+    gates.back_up()
+    at_plan.until(lambda: gates.state.wants_file)
+    assert states(at_plan)[1] == "refused"
+    gates.sticks()
+    at_plan.until(lambda: gates.state.files)
+    del at_plan.appliance.refuses["backup_make"]
+    at_plan.appliance.set(gates=gate_results())
+    gates.back_up(gates.state.files[0].path)
+    at_plan.until(lambda: gates.state.can_go_on)
+    assert not gates.state.wants_file
+    asked = [request.known_good_path for (request,) in at_plan.appliance.calls("backup_make")]
+    assert asked == ["", "/media/usb/new.s37"]
+
+
+def test_a_backup_that_fails_for_another_reason_wants_no_file(at_plan: Bench) -> None:
+    gates = at_plan.kit.gates
+    at_plan.appliance.set(gates=gate_results("DUAL_BACKUP", "There is none."))
+    at_plan.appliance.refuses["backup_make"] = refusal("unavailable", "Medium B is missing.")
+    at_plan.kit.plan.go_on()
+    at_plan.until(lambda: gates.state.can_back_up)
+    gates.back_up()
+    at_plan.until(lambda: gates.state.what == "Medium B is missing.")
+    assert not gates.state.wants_file
+
+
 def test_an_error_instead_of_an_answer_passes_no_gate(at_plan: Bench) -> None:
     at_plan.appliance.refuses["check"] = problem(
         m.Problem(
