@@ -13,10 +13,11 @@ BENCH_READY := .venv-bench/fieldkit-ready
 
 # command=package: what the Debian package brings. Tests open backups and reports with the stock
 # tools, make an Intel HEX file with objcopy and have systemd read the units; the campaign cuts the
-# power of ext4.
+# power of ext4; nmcli talks to a NetworkManager that is simulated on a bus of its own.
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
-	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount
+	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount dbus-daemon=dbus nmcli=network-manager \
+	file:/usr/lib/python3/dist-packages/dbusmock/__init__.py=python3-dbusmock
 # What the screen draws with, on a desktop or without one; the wheels bring all the rest.
 DEBIAN_FOR_SCREEN := library:libGL.so.1=libgl1 library:libEGL.so.1=libegl1 \
 	library:libEGL_mesa.so.0=libegl-mesa0

@@ -48,6 +48,8 @@ CAR_TIMEOUT_S = 1800.0
 """Reading a whole ECU over a slow bus takes minutes; the appliance ends it by its own limits."""
 FILE_TIMEOUT_S = 300.0
 """A large file comes slowly from an old stick, and goes slower onto it."""
+NETWORK_TIMEOUT_S = 180.0
+"""Looking around, joining and clearing up after a failure, each up to its own limit."""
 STREAM_TIMEOUT_S = 30.0
 """The appliance sends an empty line each second; this long without one, it is dead."""
 
@@ -191,6 +193,20 @@ class Client:
     def sensor(self) -> m.Sensor:
         """Which voltage sensor the kit has, and how exact it can be."""
         return self._get("/sensor", m.Sensor)
+
+    def network(self) -> m.Network:
+        """Wi-Fi networks around, where the kit has NetworkManager."""
+        return self._get("/network", m.Network, NETWORK_TIMEOUT_S)
+
+    def network_join(self, ssid: str, passphrase: str = "") -> m.Okay:
+        """Join a Wi-Fi network; a known or open one needs no passphrase."""
+        body = m.JoinNetwork(ssid=ssid, passphrase=passphrase)
+        return self._post("/network/join", m.Okay, body, NETWORK_TIMEOUT_S)
+
+    def network_forget(self, ssid: str) -> m.Okay:
+        """Leave a Wi-Fi network for good."""
+        body = m.ForgetNetwork(ssid=ssid)
+        return self._post("/network/forget", m.Okay, body, NETWORK_TIMEOUT_S)
 
     # Sticks -----------------------------------------------------------------------------------
 
@@ -388,8 +404,8 @@ class Client:
             except OSError as error:
                 raise NotRunning(self._path, error.strerror or str(error)) from error
 
-    def _get(self, path: str, reply: type[R]) -> R:
-        return self._call("GET", path, reply, None, CALL_TIMEOUT_S)
+    def _get(self, path: str, reply: type[R], timeout_s: float = CALL_TIMEOUT_S) -> R:
+        return self._call("GET", path, reply, None, timeout_s)
 
     def _post(
         self,

@@ -50,6 +50,7 @@ PAGES: dict[str, str] = {
     "media": "ui.screens.media.MediaPage",
     "sensor": "ui.screens.sensor.SensorPage",
     "links": "ui.screens.links.LinksPage",
+    "network": "ui.screens.network.NetworkPage",
     "help": "ui.screens.help.HelpPage",
     "about": "ui.screens.about.AboutPage",
 }

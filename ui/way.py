@@ -13,7 +13,9 @@ from msgspec import Struct
 from ui.models.base import ViewModel
 from ui.models.navigation import NavigationModel, NavigationState
 
-OWN = frozenset({"menu", "settings", "technicians", "media", "sensor", "links", "help", "about"})
+OWN = frozenset(
+    {"menu", "settings", "technicians", "media", "sensor", "links", "network", "help", "about"}
+)
 
 
 class WayState(Struct, frozen=True, kw_only=True):

@@ -59,6 +59,19 @@ class PassphraseNew(_Body, frozen=True):
     new_passphrase: Text
 
 
+class JoinNetwork(_Body, frozen=True):
+    """Join a Wi-Fi network; a known or open one needs no passphrase."""
+
+    ssid: Text
+    passphrase: Short = ""
+
+
+class ForgetNetwork(_Body, frozen=True):
+    """Leave a Wi-Fi network for good."""
+
+    ssid: Text
+
+
 class OnLink(_Body, frozen=True):
     """An ECU: the link that leads to it and the profile that describes it."""
 
@@ -288,6 +301,35 @@ class Sensor(_Body, frozen=True):
     error_v: float
     meter_part: float
     meter_v: float
+
+
+class WifiNetwork(_Body, frozen=True):
+    """A Wi-Fi network.
+
+    Attributes:
+        signal: percent; None while it is out of reach.
+        secured: it asks for a passphrase.
+        usable: the kit can join it now.
+        known: the kit has its passphrase.
+        joined: the kit is in it.
+    """
+
+    ssid: str
+    signal: int | None
+    secured: bool
+    usable: bool
+    known: bool
+    joined: bool
+
+
+class Network(_Body, frozen=True):
+    """Wi-Fi; `what` says why there is none where it is not `available`. The joined network first,
+    then by signal, known ones out of reach last.
+    """
+
+    available: bool
+    what: str
+    networks: list[WifiNetwork]
 
 
 class Clock(_Body, frozen=True):

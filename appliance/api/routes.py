@@ -136,6 +136,25 @@ ROUTES: tuple[Route, ...] = (
         lambda s, _p, b: s.container_inspect(b),
         "What a container on a stick says of itself",
     ),
+    Route(
+        "GET", "/network", None, m.Network, lambda s, _p, _b: s.network(), "Wi-Fi networks around"
+    ),
+    Route(
+        "POST",
+        "/network/join",
+        m.JoinNetwork,
+        m.Okay,
+        lambda s, _p, b: s.network_join(b),
+        "Join a Wi-Fi network; not while a write runs",
+    ),
+    Route(
+        "POST",
+        "/network/forget",
+        m.ForgetNetwork,
+        m.Okay,
+        lambda s, _p, b: s.network_forget(b),
+        "Forget a Wi-Fi network; not while a write runs",
+    ),
     Route("GET", "/media", None, m.Media, lambda s, _p, _b: s.media(), "What is on both media"),
     Route(
         "GET",

@@ -19,6 +19,7 @@ from appliance.client import Client
 from hw.errors import UnavailableError
 
 profile_app = typer.Typer(help="Profiles: what is known of an ECU, signed by the workshop.")
+network_app = typer.Typer(help="Wi-Fi, where the kit has NetworkManager.")
 technician_app = typer.Typer(help="Technicians: who can unlock this kit.")
 WATCH_PERIOD_S = 0.2
 
@@ -155,6 +156,53 @@ def lock(as_json: Json = False) -> None:
     """Close the kit; a write that runs goes on by itself."""
     with Client() as client:
         _okay(client.lock(), as_json=as_json)
+
+
+@network_app.command("list")
+def network_list(as_json: Json = False) -> None:
+    """List Wi-Fi networks around, and those that the kit knows."""
+    with Client() as client:
+        found = client.network()
+    if as_json:
+        say_json(found)
+    elif not found.available:
+        say(found.what)
+    else:
+        table(
+            ("network", "signal", "", "known"),
+            (
+                (
+                    one.ssid,
+                    "-" if one.signal is None else f"{one.signal} %",
+                    "joined" if one.joined else "secured" if one.secured else "open",
+                    "yes" if one.known else "no",
+                )
+                for one in found.networks
+            ),
+        )
+
+
+@network_app.command("join")
+def network_join(
+    ssid: Annotated[str, typer.Argument(metavar="NETWORK")],
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Join a Wi-Fi network; not while a write runs."""
+    with Client() as client:
+        found = next((one for one in client.network().networks if one.ssid == ssid), None)
+        asks = found is not None and found.secured and not found.known
+        secret = ask.passphrase(passphrase_file, f"Passphrase of {ssid}: ") if asks else ""
+        _okay(client.network_join(ssid, secret), as_json=as_json)
+
+
+@network_app.command("forget")
+def network_forget(
+    ssid: Annotated[str, typer.Argument(metavar="NETWORK")], as_json: Json = False
+) -> None:
+    """Leave a Wi-Fi network for good; not while a write runs."""
+    with Client() as client:
+        _okay(client.network_forget(ssid), as_json=as_json)
 
 
 @technician_app.command("list")

@@ -39,6 +39,7 @@ from appliance.profiles.schema import Coding, Identification, Profile, text_of
 from appliance.records import Customer, Vehicle, parse_vehicle, vehicle
 from appliance.records.events import BackupVerified, CopyFound, DidValue, Identified, Note
 from appliance.records.vehicle import described
+from appliance.service import network
 from appliance.service.backing import BackupDesk
 from appliance.service.book import JOBS_AT_ONCE, Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
@@ -288,6 +289,44 @@ class Service:
         finally:
             staged.unlink(missing_ok=True)
             signature_path(staged).unlink(missing_ok=True)
+
+    # Network ----------------------------------------------------------------------------------
+
+    def network(self) -> m.Network:
+        """Wi-Fi networks around."""
+        self._open()
+        return network.view()
+
+    def network_join(self, asked: m.JoinNetwork) -> m.Okay:
+        """Join a Wi-Fi network.
+
+        Raises:
+            UnavailableError: a write runs or may run, or the network cannot be joined.
+        """
+        self._open()
+        with self._turn():
+            self._demand_no_write()
+            network.join(asked.ssid, asked.passphrase)
+        return m.Okay(what=f"The kit is in the network {asked.ssid}.")
+
+    def network_forget(self, asked: m.ForgetNetwork) -> m.Okay:
+        """Forget a Wi-Fi network.
+
+        Raises:
+            UnavailableError: a write runs or may run.
+        """
+        self._open()
+        with self._turn():
+            self._demand_no_write()
+            network.forget(asked.ssid)
+        return m.Okay(what=f"The network {asked.ssid} is forgotten.")
+
+    def _demand_no_write(self) -> None:
+        """A write may go over the very network that would be left. Without hw's word it may run."""
+        if any(run.state == "running" for run in self._hw.client().journal()):
+            raise UnavailableError(
+                "The network is not changed while a write runs.", "Wait until it has ended."
+            )
 
     # Media and sensor -------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from ui.models.job_list import JobRow
 from ui.models.links import LinkRow, LinksState
 from ui.models.media import MediaState, MediumRow
 from ui.models.messages import MessagesState
+from ui.models.network import NetworkRow, NetworkState
 from ui.models.new_job import NewJobState
 from ui.models.picking import FileRow, StickRow
 from ui.models.plan import PlanState, PlanStep, WhatIf
@@ -385,6 +386,17 @@ NO_MEMORY = GatesState(
         )
     ),
 )  # fmt: skip
+NETWORKS = tuple(
+    NetworkRow(ssid=ssid, signal=signal, secured=secured, usable=usable, known=known, joined=joined)
+    for ssid, signal, secured, usable, known, joined in (
+        ("Autohaus Müller", 82, True, True, True, True),
+        ("Guest", 61, True, True, False, False),
+        ("Campus", 60, True, False, False, False),
+        ("Cafe", 40, False, True, False, False),
+        ("Home", None, True, False, True, False),
+    )
+)
+
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -490,6 +502,13 @@ STOPS = (
     Stop("help", "help", HELP),
     Stop("help-topic", "help", replace(HELP, topic=manual.Topic("", ()))),
     Stop("help-nothing", "help", HelpState(query="flux capacitor")),
+    Stop("network", "network", NetworkState(networks=NETWORKS), then=view("Autohaus Müller")),
+    Stop("network-join", "network", NetworkState(networks=NETWORKS, what="The kit could not join "
+         "it: secrets were required, but not provided.", next_step="Check the passphrase."),
+         then=view("Guest")),
+    Stop("network-busy", "network", NetworkState(networks=NETWORKS, busy=True)),
+    Stop("network-missing", "network", NetworkState(
+         missing="NetworkManager is not installed on this kit.")),
     Stop("about", "about", ABOUT, then=lambda shell: shell.page.look_for_sticks()),
     Stop("about-saved", "about", replace(ABOUT, sticks=STICKS, saved="The diagnostics lie on "
          "KINGSTON as fieldkit-diagnostics-3a77c3a1a90b-2026-11-27.zip.")),

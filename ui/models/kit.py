@@ -19,6 +19,7 @@ from ui.models.links import DefaultLink, LinksModel
 from ui.models.media import MediaModel
 from ui.models.messages import MessagesModel
 from ui.models.navigation import NavigationModel, NavigationState
+from ui.models.network import NetworkModel
 from ui.models.new_job import NewJobModel
 from ui.models.opening import Opening
 from ui.models.place import PlaceFile
@@ -108,6 +109,7 @@ class Kit:
         self.technicians = TechniciansModel(shared)
         self.media = MediaModel(shared)
         self.sensor = SensorModel(shared)
+        self.network = NetworkModel(shared)
         self.links = LinksModel(shared, preferences.link)
         self.about = AboutModel(shared)
 

@@ -25,6 +25,7 @@ SCREENS = {
     "sensor": n_("Compare with a multimeter"),
     "media": n_("The two for backups"),
     "technicians": n_("Who can unlock this kit"),
+    "network": n_("Join and forget"),
 }
 """Settings that have a screen of their own, with what stands below their names."""
 
@@ -45,6 +46,7 @@ class SettingsPage(Sheet):
             "sensor": _("Voltage sensor"),
             "media": _("Media"),
             "technicians": _("Technicians"),
+            "network": _("Wi-Fi"),
         }.get(view, _("Settings"))
 
     def said(self, state: SettingsState) -> tuple[str, str, bool]:

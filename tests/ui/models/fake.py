@@ -164,6 +164,8 @@ class FakeAppliance:
     now: Callable[[], float]
     locked: bool = False
     role: str = "technician"
+    joined: set[str] = field(default_factory=set)
+    """Wi-Fi networks."""
     gone: bool = False
     volts: float | None = 13.2
     voltage_reason: str = ""
@@ -373,6 +375,41 @@ class FakeClient(Client):
         )
         reply: m.Sensor = self._ask("sensor", lambda: known)
         return reply
+
+    def network(self) -> m.Network:
+        def usual() -> m.Network:
+            known = self._it.joined
+            rows = [
+                m.WifiNetwork(
+                    ssid=ssid,
+                    signal=signal,
+                    secured=secured,
+                    usable=True,
+                    known=ssid in known,
+                    joined=ssid in known,
+                )
+                for ssid, signal, secured in (("Workshop", 82, True), ("Cafe", 40, False))
+            ]
+            return m.Network(available=True, what="", networks=rows)
+
+        reply: m.Network = self._ask("network", usual)
+        return reply
+
+    def network_join(self, ssid: str, passphrase: str = "") -> m.Okay:
+        def usual() -> m.Okay:
+            self._it.joined.add(ssid)
+            return m.Okay(what="It is joined.")
+
+        okay: m.Okay = self._ask("network_join", usual, ssid, passphrase)
+        return okay
+
+    def network_forget(self, ssid: str) -> m.Okay:
+        def usual() -> m.Okay:
+            self._it.joined.remove(ssid)
+            return m.Okay(what="It is forgotten.")
+
+        okay: m.Okay = self._ask("network_forget", usual, ssid)
+        return okay
 
     # The car ----------------------------------------------------------------------------------
 

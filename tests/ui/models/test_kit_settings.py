@@ -154,3 +154,46 @@ def test_the_default_link_is_kept_and_chosen_beforehand(
         kit.vehicle.open()
         bench.until(lambda: not kit.vehicle.state.busy)
         assert kit.vehicle.state.link == "", "whoever chose another one is not led back"
+
+
+# Wi-Fi --------------------------------------------------------------------------------------------
+
+
+def looked_around(bench: Bench) -> None:
+    bench.kit.network.open()
+    bench.until(lambda: bench.kit.network.state.networks)
+
+
+def test_a_network_is_joined_and_forgotten(bench: Bench) -> None:
+    looked_around(bench)
+    model = bench.kit.network
+    model.join("Workshop")
+    assert bench.appliance.calls("network_join") == [], "it asks for a passphrase"
+    model.join("Workshop", "secret words")
+    bench.until(lambda: model.state.done == "The kit is in the network Workshop.")
+    bench.until(lambda: model.state.networks[0].joined)
+    assert "secret words" not in repr(model.state)
+    model.forget("Workshop")
+    assert bench.appliance.calls("network_forget") == []
+    bench.kit.messages.confirm()
+    bench.until(lambda: model.state.done == "The network Workshop is forgotten.")
+    bench.until(lambda: not model.state.busy)
+    model.join("Cafe")
+    bench.until(lambda: ("Cafe", "") in bench.appliance.calls("network_join"))
+
+
+def test_a_network_that_is_refused_says_why(bench: Bench) -> None:
+    looked_around(bench)
+    bench.appliance.refuses["network_join"] = refusal(
+        "unavailable", "The network is not changed while a write runs."
+    )
+    bench.kit.network.join("Cafe")
+    bench.until(lambda: bench.kit.network.state.what.startswith("The network is not changed"))
+    assert bench.kit.network.state.done == ""
+
+
+def test_a_kit_without_networkmanager_says_so(bench: Bench) -> None:
+    what = "NetworkManager is not installed on this kit."
+    bench.appliance.replies["network"] = m.Network(available=False, what=what, networks=[])
+    bench.kit.network.open()
+    bench.until(lambda: bench.kit.network.state.missing == what)
