@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from appliance.client import messages
+from tests.ui.looks import tree
 from ui import i18n, manual
 from ui.manual import HelpState
 from ui.models import words
@@ -321,6 +322,15 @@ MESSAGES = (
 )  # fmt: skip
 
 
+def pressed(shell: Any) -> None:
+    """A finger lies on each button."""
+    from kivy.uix.behaviors import ButtonBehavior  # noqa: PLC0415 - opens the window
+
+    for one in tree(shell):
+        if isinstance(one, ButtonBehavior):
+            one.state = "down"
+
+
 BACKUPS = tuple(
     BackupRow(
         backup=f"b{number}", job="0197", ecu="sim.engine", profile="sim-flash",
@@ -444,7 +454,7 @@ STOPS = (
          "waiting"), window=WINDOW, volts_reason="The sensor is silent."), NO_VOLTAGE),
     Stop("acknowledge", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK)),
     Stop("acknowledge-hold", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK,
-         has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6)),
+         has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6), then=pressed),
     Stop("write", "write", WRITING, replace(STATUS, gate="OPEN")),
     Stop("write-behind", "write", replace(WRITING, **BEHIND), replace(STATUS, **BEHIND)),
     Stop("write-held", "write", HELD, replace(STATUS, gate="HELD", volts=HELD.volts)),

@@ -26,6 +26,8 @@ class Action(ButtonBehavior, Label):  # type: ignore[misc]  # Kivy brings no typ
     fill = ColorProperty("#000000")
     shade = ColorProperty("#FFFFFF")
     edge = ColorProperty("#000000")
+    turns = BooleanProperty(True)
+    """Its two colours change places under a finger."""
 
 
 class HoldAction(Action):
