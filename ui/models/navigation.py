@@ -72,6 +72,12 @@ def back_from(seen: Seen, place: Place) -> Screen | None:
     return BACK.get(screen)
 
 
+def _anew(kept: Place) -> Place:
+    """Where a screen that starts anew begins: it has seen no write, so none is over for it yet."""
+    screen = "write" if kept.screen == "result" else kept.screen
+    return structs.replace(kept, screen=screen, watched=False)
+
+
 class NavigationState(Struct, frozen=True, kw_only=True):
     """Attributes:
     screen: what is shown.
@@ -95,7 +101,7 @@ class NavigationModel(ViewModel[NavigationState]):
     def __init__(self, backend: Backend, file: PlaceFile) -> None:
         super().__init__(NavigationState())
         self._backend, self._file = backend, file
-        self._place = structs.replace(file.load(), watched=False)
+        self._place = _anew(file.load())
         backend.subscribe(lambda _seen: self._look())
 
     @property

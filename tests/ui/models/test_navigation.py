@@ -144,6 +144,21 @@ def test_a_restart_after_the_write_ended_shows_its_result(planned: Bench, tmp_pa
     restarted(planned, tmp_path, "result")
 
 
+def test_a_restart_after_an_interrupted_write_opens_at_its_recovery(
+    planned: Bench, tmp_path: Path
+) -> None:
+    planned.appliance.set(runs=RUNNING, gate="OPEN")
+    planned.on("write")
+    planned.appliance.set(
+        runs=STOPPED, gate="CLOSED", jobs=[job_view("j1", state="aborted_recoverable")]
+    )
+    planned.on("result")
+    planned.kit.close()
+    pump = Pump()
+    with make_kit(planned.appliance.client, pump, tmp_path / "place.json", planned.clock) as kit:
+        Bench(kit, planned.appliance, planned.clock, pump).on("recovery")
+
+
 def test_a_job_that_is_gone_after_a_restart_is_said_and_home_is_shown(
     planned: Bench, tmp_path: Path
 ) -> None:
