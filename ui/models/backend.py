@@ -17,7 +17,14 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from appliance.client import Client, FieldKitError, RunInfo, messages
+from appliance.client import (
+    Client,
+    FieldKitError,
+    NotRunning,
+    RunInfo,
+    UnavailableError,
+    messages,
+)
 from ui.i18n import _
 from ui.models.base import ViewModel
 
@@ -26,6 +33,8 @@ FRESH_S = 1.0
 """A status older than this is no status: its figures are missing."""
 GONE_S = 3.0
 """Without any answer for so long, the appliance is gone, whatever its socket says."""
+START_S = 20.0
+"""So long an appliance may be on its way after the screen's own start, before it is gone."""
 RETRY_S = 0.5
 TICK_S = 0.1
 CLOSE_LIMIT_S = 3.0
@@ -103,6 +112,7 @@ class Backend(ViewModel[Seen]):
         self._numbers: dict[str, int] = {}
         self._closing = threading.Event()
         self._heard_at = now()
+        self._was_heard = False
         self._tick_waits = threading.Event()
         self._tickers: list[Callable[[], None]] = []
         self._follower: _Follower | None = None
@@ -176,7 +186,7 @@ class Backend(ViewModel[Seen]):
             try:
                 reply = call.action(self._client)
             except FieldKitError as error:
-                self._hand_over(partial(self._deliver, call, call.failed, error))
+                self._hand_over(partial(self._deliver, call, call.failed, _told(error)))
             else:
                 self._hand_over(partial(self._deliver, call, call.done, reply))
 
@@ -194,14 +204,14 @@ class Backend(ViewModel[Seen]):
                 status = self._client.status()
             except FieldKitError as error:
                 pause_s = RETRY_S
-                self._hand_over(partial(self._lost, error.what, error.next_step))
+                self._hand_over(partial(self._lost, _told(error)))
             else:
                 pause_s = POLL_S
                 self._hand_over(partial(self._heard, asked_at, status))
 
     def _heard(self, asked_at: float, status: messages.KitStatus) -> None:
         # Its age counts from the question: whatever the answer took on its way, it is no younger.
-        self._heard_at = asked_at
+        self._heard_at, self._was_heard = asked_at, True
         self._change(
             status=status,
             asked_at=asked_at,
@@ -212,8 +222,12 @@ class Backend(ViewModel[Seen]):
             was_writing=any(run.state == "running" for run in status.runs),
         )
 
-    def _lost(self, what: str, next_step: str) -> None:
-        self._change(status=None, fresh=False, gone=True, what=what, next_step=next_step)
+    def _lost(self, error: FieldKitError) -> None:
+        # Until it was first heard, `_heard_at` is when the screen began to ask.
+        if self._was_heard or self.now() - self._heard_at > START_S:
+            self._change(
+                status=None, fresh=False, gone=True, what=error.what, next_step=error.next_step
+            )
 
     # The beat ---------------------------------------------------------------------------------
 
@@ -228,10 +242,7 @@ class Backend(ViewModel[Seen]):
         if age_s > FRESH_S:
             self._change(fresh=False)
         if age_s > GONE_S and not self.state.gone:
-            self._lost(
-                _("The appliance does not answer."),
-                _("Wait a moment. If it stays like this, switch the kit off and on again."),
-            )
+            self._lost(_silent())
         for callback in self._tickers:
             callback()
 
@@ -265,7 +276,7 @@ class Backend(ViewModel[Seen]):
 
         def broke(error: FieldKitError) -> None:
             if self._follower is follower:
-                lost(error)
+                lost(_told(error))
 
         def run() -> None:
             follower.run(
@@ -351,6 +362,21 @@ class _Follower:
         """End the stream."""
         self.stopped.set()
         self.client.close()
+
+
+def _silent() -> UnavailableError:
+    return UnavailableError(
+        _("The appliance does not answer."),
+        _("Wait a moment. If it stays like this, switch the kit off and on again."),
+    )
+
+
+def _told(error: FieldKitError) -> FieldKitError:
+    """An error as the kit told it; that nothing answers at all is told by nobody else.
+
+    The client's own sentence for that is for a command line.
+    """
+    return _silent() if isinstance(error, NotRunning) else error
 
 
 def _raise(error: BaseException) -> None:

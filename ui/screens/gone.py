@@ -21,6 +21,10 @@ class GonePage(Page):
             return _("A write was running. It goes on by itself: leave everything connected.")
         return state.what if state.gone else _("Please wait…")
 
+    def next_step(self, state: StatusState) -> str:
+        """Whoever waits for a write must not do what helps a kit that hangs."""
+        return _("Do not switch the kit off.") if state.write_goes_on else state.next_step
+
 
 kv.load(notice.__file__)
 kv.load(__file__)

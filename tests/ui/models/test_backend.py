@@ -12,9 +12,9 @@ import pytest
 
 from appliance.client import Client, FieldKitError
 from appliance.client import messages as m
-from tests.ui.models.bench import Bench, Clock, Pump
+from tests.ui.models.bench import Bench, Clock, Pump, make_kit
 from tests.ui.models.fake import FakeAppliance, refusal
-from ui.models.backend import Backend
+from ui.models.backend import START_S, Backend
 
 T = TypeVar("T")
 
@@ -81,8 +81,9 @@ def test_the_appliance_gone_takes_every_figure_away_and_back_again(bench: Bench)
     status = bench.kit.status.state
     assert (status.volts, status.gate, status.media_a, status.supply) == (None, "", "", "")
     assert status.volts_reason
-    assert "does not answer" in status.what
-    assert status.next_step
+    # In words for a person at a screen: no socket, and no command that they could not give.
+    assert status.what == "The appliance does not answer."
+    assert status.next_step.startswith("Wait a moment.")
     bench.appliance.set(gone=False)
     bench.on("home")
     assert bench.kit.status.state.volts == 13.2
@@ -102,6 +103,21 @@ def test_an_appliance_that_stands_still_is_missing_after_a_second_and_then_gone(
     assert screen(bench) == "gone"
     bench.appliance.set(stands_still=False)
     bench.on("home")
+
+
+def test_a_screen_that_starts_first_waits_for_the_appliance_before_it_calls_it_gone(
+    appliance: FakeAppliance, clock: Clock, tmp_path: Path
+) -> None:
+    appliance.set(gone=True)
+    pump = Pump()
+    with make_kit(appliance.client, pump, tmp_path / "place.json", clock) as kit:
+        waiting = Bench(kit, appliance, clock, pump)
+        waiting.silent(START_S - 1.0)
+        assert (screen(waiting), kit.status.state.gone) == ("gone", False)
+        clock.at += 2.0
+        waiting.until(lambda: kit.status.state.gone)
+        appliance.set(gone=False)
+        waiting.on("home")
 
 
 def test_an_answer_that_took_too_long_is_no_figure(bench: Bench) -> None:
