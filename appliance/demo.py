@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import socket
@@ -162,9 +161,7 @@ def show_demo(*, seed: int, keep: bool) -> int:
         demo.say("is plugged in holds demo-calibration.hex. Close the window to end the demo.")
         screen = [sys.executable, "-m", "ui", "--socket", str(demo.run / "appliance.sock")]
         own = {"FIELDKIT_UI_STATE": str(demo.folder / "screen")}
-        return subprocess.run(
-            screen, env={**os.environ, **environment, **own}, check=False
-        ).returncode
+        return supervisor.run_along(screen, {**environment, **own})
 
 
 @contextmanager

@@ -213,6 +213,21 @@ class Supervisor:
         return " ".join(lines[-2:])
 
 
+def run_along(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program until it ends by itself; it ends with this process, too, however that ends.
+
+    Returns:
+        Its exit status.
+    """
+    parent = os.getpid()
+    return subprocess.run(
+        arguments,
+        env={**os.environ, **environment},
+        preexec_fn=lambda: _die_with(parent),
+        check=False,
+    ).returncode
+
+
 def _die_with(parent: int) -> None:
     """In the child: end when the supervisor ends, however that happens."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

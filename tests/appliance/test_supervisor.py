@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from appliance.supervisor import Program, Supervisor, car_of
 from hw.errors import UnavailableError
 
+T = TypeVar("T")
 WAIT_S = 20.0
 SAYS_READY = "print('ready', flush=True); import time; time.sleep(60)"
 
@@ -23,11 +25,12 @@ def program(code: str, name: str = "one") -> Program:
     return Program(name, [sys.executable, "-c", code])
 
 
-def eventually(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
-    while not true():
+def eventually(true: Callable[[], T], within_s: float = WAIT_S) -> T:
+    until = time.monotonic() + within_s
+    while not (found := true()):
         assert time.monotonic() < until
         time.sleep(0.02)
+    return found
 
 
 def alive(pid: int) -> bool:
