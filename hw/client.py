@@ -143,7 +143,7 @@ class HwClient:
             sock.close()
             raise UnavailableError(
                 f"The hardware process does not answer on {self._path}: {error.strerror or error}.",
-                "Start it: 'fieldkit up', or the service fieldkit-hw.",
+                "Wait a moment: it is started again by itself. If it is not, restart the kit.",
             ) from error
         self._sock = sock
         self._reader = threading.Thread(

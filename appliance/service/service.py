@@ -632,7 +632,7 @@ class Service:
         if not events and wait_s and self._hw.away_s() > HW_GONE_S:
             raise UnavailableError(
                 "The hardware process is gone and does not come back.",
-                "Start it with 'fieldkit up', then look at 'fieldkit status'.",
+                "Restart the kit; it says then whether a write is unfinished.",
             )
         return events
 

@@ -149,7 +149,7 @@ def test_without_hw_the_next_step_is_told(path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
         client.connect()
     assert str(path) in caught.value.what
-    assert "fieldkit" in caught.value.next_step
+    assert "started again by itself" in caught.value.next_step
     with pytest.raises(UnavailableError):
         client.status()
     assert not client.connected
