@@ -48,7 +48,6 @@ class Stack:
 
     folder: Path
     recovery_key: str
-    up: subprocess.Popen[str]
     car: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -193,28 +192,44 @@ def run_fieldkit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def make_kit(folder: Path) -> str:
+    """Make a kit by `fieldkit init --sim`; gives the offline recovery identity."""
+    secret = folder / "passphrase"
+    secret.touch(0o600)
+    secret.write_text(f"{PASSPHRASE}\n")
+    recovery_key, recovery = new_identity()
+    _, workshop = new_identity()
+    people = ["--technician", TECHNICIAN, "--passphrase-file", str(secret)]
+    recipients = ["--workshop", workshop, "--recovery", recovery]
+    made = run_fieldkit(folder, "init", "--sim", *people, *recipients)
+    assert made.returncode == 0, made.stderr
+    return recovery_key
+
+
 @contextmanager
 def running_stack() -> Iterator[Stack]:
-    """Make a kit by `fieldkit init --sim`, start `fieldkit up --sim`, unlock it; end it all."""
+    """Make a kit, start `fieldkit up --sim`, unlock it; end it all."""
     folder = Path(tempfile.mkdtemp(prefix="fk", dir="/tmp"))
     try:
-        secret = folder / "passphrase"
-        secret.touch(0o600)
-        secret.write_text(f"{PASSPHRASE}\n")
-        recovery_key, recovery = new_identity()
-        _, workshop = new_identity()
-        people = ["--technician", TECHNICIAN, "--passphrase-file", str(secret)]
-        recipients = ["--workshop", workshop, "--recovery", recovery]
-        made = run_fieldkit(folder, "init", "--sim", *people, *recipients)
-        assert made.returncode == 0, made.stderr
+        stack = Stack(folder, make_kit(folder))
         with _up(folder) as process:
-            stack = Stack(folder, recovery_key, process)
             stack.car = _announced(process)
             stack.volts(GOOD_VOLTS)
             stack.unlock()
             yield stack
     finally:
         shutil.rmtree(folder)
+
+
+def write_srecord(data: bytes, address: int, path: Path) -> None:
+    """A file for the ECU, made by a writer that is not the kit's."""
+    raw = path.with_suffix(".raw")
+    raw.write_bytes(data)
+    moved = ["--change-addresses", hex(address), "--srec-forceS3"]
+    subprocess.run(
+        ["objcopy", "-I", "binary", "-O", "srec", *moved, raw, path], check=True, timeout=30
+    )
+    raw.unlink()
 
 
 @contextmanager

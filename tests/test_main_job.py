@@ -25,7 +25,15 @@ from appliance.client import ApiError
 from hw.client import HwClient
 from hw.plan import decode_plan
 from hw.sim.fleet import VIN
-from tests.stack import GOOD_VOLTS, PASSPHRASE, TECHNICIAN, WAIT_LIMIT_S, Stack, running_stack
+from tests.stack import (
+    GOOD_VOLTS,
+    PASSPHRASE,
+    TECHNICIAN,
+    WAIT_LIMIT_S,
+    Stack,
+    running_stack,
+    write_srecord,
+)
 
 CALIBRATION = 0x8000
 SIZE = 24 * 1024
@@ -66,12 +74,8 @@ class Work:
 
     def container(self, data: bytes, name: str = "new.s37") -> Path:
         """A file made by a writer that is not the kit's."""
-        raw, path = fresh(self.stack, "raw.bin"), fresh(self.stack, name)
-        raw.write_bytes(data)
-        moved = ["--change-addresses", hex(CALIBRATION), "--srec-forceS3"]
-        subprocess.run(
-            ["objcopy", "-I", "binary", "-O", "srec", *moved, raw, path], check=True, timeout=30
-        )
+        path = fresh(self.stack, name)
+        write_srecord(data, CALIBRATION, path)
         return path
 
     def run(self, plan: dict[str, Any]) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ through the weakest permitted argon2id; the slot files carry the parameters.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,11 @@ def make_template(places: Places) -> None:
     sign_profile(owner, path)
 
 
-def quick_profile(text: str) -> str:
+def quick_profile(
+    text: str, times: Mapping[str, str] = QUICK, memory_limit: int = MEMORY_LIMIT
+) -> str:
     """The shipped profile with short times, small memory and small blocks."""
-    for key, value in QUICK.items():
+    for key, value in times.items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         if not found:
             raise ValueError(f"the profile has no {key}")
@@ -116,7 +119,7 @@ def quick_profile(text: str) -> str:
     )
 
     def smaller(match: re.Match[str]) -> str:
-        limit = MEMORY_LIMIT if match[1] == "size" else MEMORY_LIMIT // 8
+        limit = memory_limit if match[1] == "size" else memory_limit // 8
         return f"{match[1]} = 0x{min(int(match[2].replace('_', ''), 16), limit):X}"
 
     return re.sub(r"^(size|sector_size) = (0x[0-9A-Fa-f_]+)$", smaller, text, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stack import PASSPHRASE, TECHNICIAN
-from tests.ui import looks
+from tests.ui import sight
 from ui import program
 from ui.settings import Settings
 
@@ -45,41 +45,18 @@ class Finger:
         return found
 
     def words(self) -> list[str]:
-        """Every text on the screen."""
-        return [one.text for one in looks.tree(self._app.root) if getattr(one, "text", "")]
+        return sight.words(self._app.root)
 
     def see(self, text: str) -> None:
         self.until(lambda: any(text in one for one in self.words()), text)
 
-    def target(self, text: str) -> Any:
-        from kivy.uix.behaviors import ButtonBehavior  # noqa: PLC0415 - as above
-
-        for one in looks.tree(self._app.root):
-            if isinstance(one, ButtonBehavior) and text in (
-                getattr(one, "key", None),
-                getattr(one, "words", None),
-                getattr(one, "title", None),
-            ):
-                return one if self.is_in_sight(one) else None
-        return None
-
-    def is_in_sight(self, one: Any) -> bool:
-        """Nothing that it lies in has scrolled its middle away."""
-        around = one.parent
-        while around is not None and around is not around.parent:
-            if hasattr(around, "scroll_y"):
-                low = around.to_window(*around.pos)[1]
-                middle = one.to_window(*one.center)[1]
-                return bool(low <= middle <= low + around.height)
-            around = around.parent
-        return True
-
     def found(self, text: str) -> Any:
         """A target. Rows of a list that are out of sight are not there yet: looks further down."""
-        if (target := self.target(text)) is not None:
-            return target
-        for one in looks.tree(self._app.root):
-            if hasattr(one, "scroll_y") and one.height:
+        for target in sight.targets(self._app.root):
+            if text in sight.names(target):
+                return target
+        for one in sight.lists(self._app.root):
+            if one.height:
                 one.scroll_y = one.scroll_y - 0.05 if one.scroll_y > 0 else 1.0
         return None
 

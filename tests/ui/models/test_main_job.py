@@ -7,7 +7,6 @@ file; each writes other bytes.
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,14 @@ from typing import TypeVar
 import pytest
 from msgspec import structs
 
-from tests.stack import GOOD_VOLTS, PASSPHRASE, TECHNICIAN, Stack, running_stack
+from tests.stack import (
+    GOOD_VOLTS,
+    PASSPHRASE,
+    TECHNICIAN,
+    Stack,
+    running_stack,
+    write_srecord,
+)
 from tests.ui.models.bench import Pump
 from ui.models.kit import Kit
 from ui.models.write import WriteState
@@ -98,7 +104,7 @@ class Person:
         self.until(lambda: work.state.can_flash, "the profile flashes")
         work.choose("programming")
         self.until(lambda: work.state.sticks and work.state.folder, "the stick")
-        container(data, Path(work.state.folder) / name)
+        write_srecord(data, CALIBRATION, Path(work.state.folder) / name)
         work.enter(work.state.folder)
         self.until(lambda: any(row.name == name for row in work.state.files), "the file")
         work.inspect(next(row.path for row in work.state.files if row.name == name))
@@ -165,17 +171,6 @@ class Person:
         result = self.kit.result
         self.until(lambda: result.state.outcome, "an outcome")
         return result.state.outcome
-
-
-def container(data: bytes, path: Path) -> None:
-    """A file made by a writer that is not the kit's."""
-    raw = path.with_suffix(".raw")
-    raw.write_bytes(data)
-    moved = ["--change-addresses", hex(CALIBRATION), "--srec-forceS3"]
-    subprocess.run(
-        ["objcopy", "-I", "binary", "-O", "srec", *moved, raw, path], check=True, timeout=30
-    )
-    raw.unlink()
 
 
 @pytest.fixture
