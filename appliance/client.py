@@ -194,9 +194,9 @@ class Client:
         """Which voltage sensor the kit has, and how exact it can be."""
         return self._get("/sensor", m.Sensor)
 
-    def network(self) -> m.Network:
-        """Wi-Fi networks around, where the kit has NetworkManager."""
-        return self._get("/network", m.Network, NETWORK_TIMEOUT_S)
+    def network(self, *, scan: bool = False) -> m.Network:
+        """Wi-Fi networks around, where the kit has NetworkManager; `scan` looks for them anew."""
+        return self._get(f"/network?scan={int(scan)}", m.Network, NETWORK_TIMEOUT_S)
 
     def network_join(self, ssid: str, passphrase: str = "") -> m.Okay:
         """Join a Wi-Fi network; a known or open one needs no passphrase."""

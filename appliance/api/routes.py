@@ -137,7 +137,13 @@ ROUTES: tuple[Route, ...] = (
         "What a container on a stick says of itself",
     ),
     Route(
-        "GET", "/network", None, m.Network, lambda s, _p, _b: s.network(), "Wi-Fi networks around"
+        "GET",
+        "/network",
+        None,
+        m.Network,
+        lambda s, p, _b: s.network(scan=p.get("scan", "") == "1"),
+        "Wi-Fi networks around; with scan=1 looked for anew",
+        query=("scan",),
     ),
     Route(
         "POST",

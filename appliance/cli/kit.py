@@ -162,7 +162,7 @@ def lock(as_json: Json = False) -> None:
 def network_list(as_json: Json = False) -> None:
     """List Wi-Fi networks around, and those that the kit knows."""
     with Client() as client:
-        found = client.network()
+        found = client.network(scan=True)
     if as_json:
         say_json(found)
     elif not found.available:

@@ -35,8 +35,11 @@ class _Profile:
     active: bool
 
 
-def view() -> Network:
+def view(*, scan: bool = False) -> Network:
     """Networks around and known ones. Where NetworkManager is missing, `what` says so.
+
+    Args:
+        scan: look around anew, which takes up to 15 s; else what NetworkManager saw last.
 
     Raises:
         UnavailableError: it is there and does not answer.
@@ -48,7 +51,8 @@ def view() -> Network:
         return Network(available=False, what="This kit has no Wi-Fi adapter.", networks=[])
     profiles = {one.ssid: one for one in _profiles()}
     found: dict[str, WifiNetwork] = {}
-    for row in _rows("SSID,SIGNAL,SECURITY", "device", "wifi", "list", "--rescan", "auto"):
+    rescan = ("--rescan", "yes" if scan else "no")
+    for row in _rows("SSID,SIGNAL,SECURITY", "device", "wifi", "list", *rescan):
         ssid, signal, security = row
         if ssid and (ssid not in found or int(signal or 0) > (found[ssid].signal or 0)):
             found[ssid] = _seen(ssid, int(signal or 0), security, profiles.get(ssid))

@@ -292,10 +292,10 @@ class Service:
 
     # Network ----------------------------------------------------------------------------------
 
-    def network(self) -> m.Network:
-        """Wi-Fi networks around."""
+    def network(self, *, scan: bool) -> m.Network:
+        """Wi-Fi networks around; with `scan` looked for anew."""
         self._open()
-        return network.view()
+        return network.view(scan=scan)
 
     def network_join(self, asked: m.JoinNetwork) -> m.Okay:
         """Join a Wi-Fi network.

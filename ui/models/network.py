@@ -44,9 +44,14 @@ class NetworkModel(Asking[NetworkState]):
         super().__init__(NetworkState(), shared)
 
     def open(self) -> None:
-        """The screen is shown, or somebody wants to look around again."""
+        """The screen is shown: what was seen last."""
         self._change(done="")
         self._look_around()
+
+    def look_again(self) -> None:
+        """Look around anew; it takes a while."""
+        self._change(done="")
+        self._look_around(scan=True)
 
     def put_away(self) -> None:
         """Another network is looked at: what was said of the last one is not of this one."""
@@ -86,8 +91,8 @@ class NetworkModel(Asking[NetworkState]):
         self._change(done=done)
         self._look_around()
 
-    def _look_around(self) -> None:
-        self._ask(lambda client: client.network(), self._found)
+    def _look_around(self, *, scan: bool = False) -> None:
+        self._ask(lambda client: client.network(scan=scan), self._found)
 
     def _found(self, reply: messages.Network) -> None:
         rows = tuple(

@@ -77,7 +77,7 @@ class NetworkPage(Sheet):
         view = self.view
         one = self._one(self.state, view)
         if one is None:
-            self.model.open()
+            self.model.look_again()
         elif one.asks:
             self.edit(
                 _("Passphrase of the network"),

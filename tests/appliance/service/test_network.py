@@ -57,10 +57,6 @@ class Air:
 
     def adapter(self) -> None:
         self.mock("AddWiFiDevice", "ssu", "wlan", "wlan0", "30")
-        # It looked around just now, so that nmcli needs not wait for another scan.
-        scanned = str(int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000))
-        wireless = f"{NM}.Device.Wireless"
-        self.mock("AddProperty", "ssv", wireless, "LastScan", "x", scanned, path=WLAN)
 
     def access_point(self, number: int, ssid: str, signal: int, security: int) -> None:
         mac = f"00:23:F8:7E:12:{number:02X}"
@@ -137,6 +133,13 @@ def test_networks_around_are_told_once_with_signal_and_kind(around: Air) -> None
         (r"Cafe: free \ fast", 60, False, True),
     ]
     assert not any(one.known or one.joined for one in found.networks)
+
+
+def test_it_is_looked_around_anew_only_where_that_is_asked_for(around: Air) -> None:
+    network.view()
+    assert "RequestScan" not in around.asked()
+    network.view(scan=True)
+    assert "RequestScan" in around.asked()
 
 
 def test_a_secured_network_is_joined_and_its_passphrase_is_in_no_argument(around: Air) -> None:

@@ -376,7 +376,7 @@ class FakeClient(Client):
         reply: m.Sensor = self._ask("sensor", lambda: known)
         return reply
 
-    def network(self) -> m.Network:
+    def network(self, *, scan: bool = False) -> m.Network:
         def usual() -> m.Network:
             known = self._it.joined
             rows = [
@@ -392,7 +392,7 @@ class FakeClient(Client):
             ]
             return m.Network(available=True, what="", networks=rows)
 
-        reply: m.Network = self._ask("network", usual)
+        reply: m.Network = self._ask("network", usual, scan)
         return reply
 
     def network_join(self, ssid: str, passphrase: str = "") -> m.Okay:

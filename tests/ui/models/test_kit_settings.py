@@ -162,6 +162,9 @@ def test_the_default_link_is_kept_and_chosen_beforehand(
 def looked_around(bench: Bench) -> None:
     bench.kit.network.open()
     bench.until(lambda: bench.kit.network.state.networks)
+    bench.kit.network.look_again()
+    bench.until(lambda: not bench.kit.network.state.busy)
+    assert bench.appliance.calls("network") == [(False,), (True,)]
 
 
 def test_a_network_is_joined_and_forgotten(bench: Bench) -> None:
