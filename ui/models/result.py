@@ -117,14 +117,15 @@ class ResultModel(Asking[ResultState]):
     def _shown(self, job: messages.JobView) -> None:
         self._shared.desk.take(job)
         ended = job.state in ("verified", "refused", "aborted_recoverable")
+        what, next_step = _said(job, self._shared.backend.state.status)
         self._change(
             job=job.job,
             customer=job.customer,
             vehicle=job.vehicle,
             outcome=job.state if ended else "",
             outcome_word=words.outcome(job.state) if ended else words.job_state(job.state),
-            outcome_what=job.what,
-            outcome_next_step=job.next_step,
+            outcome_what=what,
+            outcome_next_step=next_step,
             action=_action(job),
             events=job.events,
             head=job.head,
@@ -140,6 +141,14 @@ class ResultModel(Asking[ResultState]):
 
     def _exported(self, reply: messages.ExportedOnto) -> None:
         self._change(exported=reply.what)
+
+
+def _said(job: messages.JobView, status: messages.KitStatus | None) -> tuple[str, str]:
+    """The sentences that belong to the outcome; while it is missing, why nobody can tell it."""
+    problem = status.hw_problem if status is not None else None
+    if job.state == "writing" and problem is not None:
+        return problem.what, problem.next_step
+    return job.what, job.next_step
 
 
 def _action(job: messages.JobView) -> Action:

@@ -19,7 +19,7 @@ def test_a_write_that_hw_died_in_is_recovered_by_touch_and_verified(
     screen.begins_the_write()
     kit.wait_for(TRANSFER_DATA, 5, mark)
     kit.programs.kill("hw")
-    screen.sees("No reading")
+    screen.sees("No reading", "The hardware process", "is started again by itself")
     screen.kill()
     kit.start_hw()
     assert not kit.holds(data)

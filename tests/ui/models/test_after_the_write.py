@@ -31,6 +31,16 @@ def test_a_record_is_verified_and_exported_onto_a_stick(ended: Bench) -> None:
     assert ended.appliance.calls("job_export_onto") == [("j1", "/media/usb")]
 
 
+def test_a_write_whose_end_nobody_can_tell_says_why(bench: Bench) -> None:
+    bench.appliance.set(jobs=[job_view("j1", state="writing")], hw_gone=True)
+    bench.until(lambda: bench.kit.status.state.hw_what)
+    bench.kit.home.take("j1")
+    bench.on("result")
+    result = bench.kit.result
+    bench.until(lambda: result.state.outcome_what == "hw is gone.")
+    assert (result.state.outcome, result.state.outcome_next_step) == ("", "Start it.")
+
+
 def test_an_export_that_failed_is_not_called_exported(ended: Bench) -> None:
     ended.appliance.refuses["job_export_onto"] = refusal("unavailable", "It is full.", "Another.")
     ended.kit.result.export("/media/usb")
