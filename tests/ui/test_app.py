@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.stack import ROOT, Stack, running_stack
+from tests.stack import PASSPHRASE, ROOT, Stack, running_stack
 
 LIMIT_S = 280
 
@@ -36,6 +36,16 @@ def test_a_technician_gets_from_the_locked_kit_to_a_job_and_back(tmp_path: Path)
         with stack.client() as client:
             client.lock()
         walk(stack, tmp_path / "state", "walk")
+
+
+def test_the_settings_of_the_kit_are_reached_by_touch_alone(tmp_path: Path) -> None:
+    with running_stack() as stack:
+        walk(stack, tmp_path / "state", "settings")
+        with stack.client() as client:
+            assert "Lea" in {one.name for one in client.technicians().technicians}
+            client.unlock("Lea", PASSPHRASE)
+    kept = json.loads((tmp_path / "state" / "settings.json").read_bytes())
+    assert kept["link"].startswith("doip://")
 
 
 def turned(*words: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 Run as a process of its own: `python -m tests.ui.walk SOCKET STATE WALK`. The walk `walk` unlocks
 the kit, opens a job and changes the language; `write` backs an ECU up, programs it from a stick and
-holds the button for it.
+holds the button for it; `settings` goes through the settings of the kit.
 """
 
 from __future__ import annotations
@@ -160,7 +160,42 @@ def write(finger: Finger, _app: Any) -> None:
     finger.see("Verified")
 
 
-WALKS = {"walk": walk, "write": write}
+def settings(finger: Finger, _app: Any) -> None:
+    """Through the settings of the kit, unlocked by its owner."""
+    finger.press("Menu")
+    finger.press("Settings")
+    finger.press("links")
+    finger.press("engine, DoIP (simulated)")
+    finger.press("Default link")
+    finger.press("Try it")
+    finger.see("The ECU answers")
+    finger.press("Back")
+    finger.press("Back")
+    finger.press("sensor")
+    finger.see("Measure at the sensor's clamps")
+    finger.press("Compare")
+    finger.type("13.2")
+    finger.see("Both agree")
+    finger.press("Back")
+    finger.press("media")
+    finger.press("Medium A")
+    finger.see("Last verified")
+    finger.press("Back")
+    finger.press("Back")
+    finger.press("technicians")
+    finger.press("New technician")
+    finger.press("Name")
+    finger.type("lea")
+    finger.press("New passphrase")
+    finger.type(PASSPHRASE)
+    finger.press("Once more")
+    finger.type(PASSPHRASE)
+    finger.press("Add")
+    finger.type(PASSPHRASE)
+    finger.see("Lea can now unlock this kit.")
+
+
+WALKS = {"walk": walk, "write": write, "settings": settings}
 
 if __name__ == "__main__":
     sys.exit(main())
