@@ -47,8 +47,6 @@ def view(*, scan: bool = False) -> Network:
     missing = _missing()
     if missing:
         return Network(available=False, what=missing, networks=[])
-    if not _devices():
-        return Network(available=False, what="This kit has no Wi-Fi adapter.", networks=[])
     profiles = {one.ssid: one for one in _profiles()}
     found: dict[str, WifiNetwork] = {}
     rescan = ("--rescan", "yes" if scan else "no")
@@ -132,9 +130,12 @@ def _available() -> Network:
 def _missing() -> str:
     if shutil.which(NMCLI) is None:
         return "NetworkManager is not installed on this kit."
-    if _run(("general",)).returncode:
+    ended = _run(("--terse", "--fields", "WIFI", "general"))
+    if ended.returncode:
         return "NetworkManager does not run on this kit."
-    return ""
+    if ended.stdout.strip() == "disabled":
+        return "Wi-Fi is switched off on this kit ('nmcli radio wifi on')."
+    return "" if _devices() else "This kit has no Wi-Fi adapter."
 
 
 def _seen(ssid: str, signal: int, security: str, profile: _Profile | None) -> WifiNetwork:

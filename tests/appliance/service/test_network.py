@@ -142,6 +142,18 @@ def test_it_is_looked_around_anew_only_where_that_is_asked_for(around: Air) -> N
     assert "RequestScan" in around.asked()
 
 
+def test_a_kit_without_an_adapter_or_with_it_switched_off_says_so(air: Air) -> None:
+    assert network.view().what == "This kit has no Wi-Fi adapter."
+    air.adapter()
+    assert network.view().available
+    air.mock("UpdateProperties", "sa{sv}", NM, "1", "WirelessEnabled", "b", "false")
+    found = network.view()
+    assert (found.available, found.what.split("(")[0]) == (
+        False,
+        "Wi-Fi is switched off on this kit ",
+    )
+
+
 def test_a_secured_network_is_joined_and_its_passphrase_is_in_no_argument(around: Air) -> None:
     network.join("Workshop", PASSPHRASE)
     assert f'"psk": "{PASSPHRASE}"' in around.asked()
