@@ -17,7 +17,7 @@ BENCH_READY := .venv-bench/fieldkit-ready
 # on a bus of its own.
 DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
-	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount dbus-daemon=dbus nmcli=network-manager \
+	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount dbus-daemon=dbus library:libnm.so.0=libnm0 \
 	file:/usr/lib/python3/dist-packages/dbusmock/__init__.py=python3-dbusmock \
 	Xvfb=xvfb xdotool=xdotool
 # What the screen draws with, on a desktop or without one; the wheels bring all the rest.
@@ -101,6 +101,7 @@ setup: $(READY)
 
 tools:
 	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_TESTS) $(DEBIAN_FOR_SCREEN)
+	@.ci/nmcli
 
 $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_SETUP)

@@ -26,6 +26,9 @@ TEXT = {
     ".txt",
 }
 
+NAMED = {"Makefile", "run", "lock", "debian-packages", "nmcli"}
+"""Files with a text for people but no suffix."""
+
 BUS_MODULES = {"can", "doipclient", "isotp", "serial", "smbus", "smbus2"}
 BUS_SOCKETS = {"AF_CAN", "PF_CAN"}
 MAY_OPEN_A_BUS = ("hw/links/", "hw/sim/", "tests/")
@@ -49,7 +52,7 @@ def texts() -> list[Path]:
         if not set(path.relative_to(ROOT).parts) & MADE
         and (path.relative_to(ROOT).parts[0] == ".ci" or not is_hidden(path))
         and path.is_file()
-        and (path.suffix in TEXT or path.name in {"Makefile", "run", "lock", "debian-packages"})
+        and (path.suffix in TEXT or path.name in NAMED)
     ]
 
 
