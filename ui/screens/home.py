@@ -5,7 +5,7 @@ from __future__ import annotations
 from ui.i18n import _
 from ui.models.home import HomeState
 from ui.models.job_list import JobRow
-from ui.screens.page import Page, Rows
+from ui.screens.page import Page
 from ui.widgets import kv, listing, marks
 
 STATES = {
@@ -48,10 +48,10 @@ class HomePage(Page):
             return ""
         return _("There are no jobs of today and no drafts. Start with a new job.")
 
-    def rows(self, state: HomeState) -> Rows:
+    def rows(self, state: HomeState) -> listing.Each[JobRow]:
         """What was found, or what is at hand."""
         jobs = state.found if state.query else (*state.unfinished, *state.today, *state.drafts)
-        return [job_row(job) for job in jobs]
+        return listing.Each(job_row, jobs)
 
     def search(self) -> None:
         """Ask for words to search for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kivy.properties import BooleanProperty
 
 from ui.i18n import _
+from ui.models.job_list import JobRow
 from ui.models.records import RecordsState
 from ui.screens import report
 from ui.screens.home import job_row
@@ -37,10 +38,10 @@ class RecordsPage(Page):
             return _("Found for “{query}”").format(query=state.query)
         return _("Records")
 
-    def rows(self, state: RecordsState, exporting: bool) -> Rows:
+    def rows(self, state: RecordsState, exporting: bool) -> Rows | listing.Each[JobRow]:
         """Records, or sticks."""
         if not exporting:
-            return [job_row(job) for job in state.found]
+            return listing.Each(job_row, state.found)
         return stick_rows(state.sticks)
 
     def hint(self, state: RecordsState, exporting: bool) -> str:
