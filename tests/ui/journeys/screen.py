@@ -79,7 +79,7 @@ class Screen:
                 stdout=log,
                 stderr=log,
             )
-        self.until(lambda view: view.page, "a window")
+        self.until(lambda _view: True, "a window")
 
     def kill(self) -> None:
         """SIGKILL it."""
@@ -101,9 +101,9 @@ class Screen:
                 return View()  # It is only just starting.
 
     def until(self, condition: Callable[[View], object], what: str) -> View:
-        """Wait for a view of which something holds."""
+        """Wait for a view of which something holds; one without a page shows nothing yet."""
         end = time.monotonic() + LIMIT_S
-        while not condition(view := self.look()):
+        while not (view := self.look()).page or not condition(view):
             assert self._process is not None
             assert self._process.poll() is None, f"the screen ended: {self._log.read_text()}"
             assert time.monotonic() < end, f"waited in vain for {what}; shown: {view}"
@@ -149,7 +149,7 @@ class Screen:
         self.press(TECHNICIAN)
         self.sees("Passphrase")
         self.types(PASSPHRASE, secret=True)
-        self.until(lambda view: view.page not in ("UnlockPage", ""), "the kit is open")
+        self.until(lambda view: view.page != "UnlockPage", "the kit is open")
 
     def opens(self, vehicle: str) -> None:
         """Start, and take up a job that has a plan."""
@@ -160,7 +160,8 @@ class Screen:
 
     def asks_the_gates(self) -> View:
         """From the plan, or once more, until they have spoken."""
-        self.press("Check the gates" if self.look().page == "PlanPage" else "Check again")
+        page = self._one_of("PlanPage", "GatesPage")
+        self.press("Check the gates" if page == "PlanPage" else "Check again")
         while not SPOKEN & set((view := self.hears_the_gates()).words):
             self.press("Check again")  # The ECU, or a process, was not there yet.
         return view
@@ -206,7 +207,8 @@ class Screen:
         On a busy computer samples of the voltage may be late, which the gates rightly refuse: then
         all of it is done once more.
         """
-        while (page := self.look().page) != "WritePage":
+        on_the_way = ("PlanPage", "GatesPage", "AcknowledgePage")
+        while (page := self._one_of(*on_the_way, "WritePage")) in on_the_way:
             if page == "AcknowledgePage":
                 self.acknowledges()
             else:
@@ -214,7 +216,6 @@ class Screen:
 
     def watches_for(self, *texts: str) -> View:
         """To a moment of the write, or its end; one that was cut before that is resumed."""
-
         while True:
             view = self.until(
                 lambda view: all(map(view.says, texts)) or view.offers("Resume"), ", ".join(texts)
@@ -229,6 +230,9 @@ class Screen:
         self.on("AcknowledgePage")
         while self.acknowledges("Hold to resume") != "WritePage":
             pass
+
+    def _one_of(self, *pages: str) -> str:
+        return self.until(lambda view: view.page in pages, " or ".join(pages)).page
 
     def _place_of(self, name: str) -> tuple[int, int]:
         """Where something is, once all stays where it is; looks further down a list."""
