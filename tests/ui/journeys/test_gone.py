@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 
@@ -66,6 +68,20 @@ def test_a_screen_that_starts_before_the_appliance_waits_for_it(kit: Kit, screen
     assert figures(screen.sees("The kit is starting", "Please wait…")) == []
     kit.start_appliance()
     screen.unlocks()
+
+
+def test_an_appliance_that_stands_still_is_gone_too_until_it_goes_on(
+    kit: Kit, screen: Screen
+) -> None:
+    kit.planned("Still")
+    screen.opens("Still")
+    os.kill(kit.programs.pid("appliance"), signal.SIGSTOP)
+    try:
+        assert figures(screen.on("GonePage")) == []
+    finally:
+        os.kill(kit.programs.pid("appliance"), signal.SIGCONT)
+    screen.on("PlanPage")
+    screen.sees(f"{GOOD_VOLTS - LOAD_V:.2f} V")
 
 
 def figures(view: View) -> list[str]:
