@@ -180,10 +180,36 @@ def verify_chain(
     Raises:
         ChainBroken: anything does not fit; names the first event.
     """
+    verified = verify_part(job, 1, NO_EVENT, rows, head, signers)
+    for one in known:
+        _check_known(job, verified.events, one)
+    return verified
+
+
+def verify_part(
+    job: str,
+    first: int,
+    previous: str,
+    rows: Iterable[tuple[bytes, bytes]],
+    head: SignedHead,
+    signers: AllowedSigners,
+) -> Verified:
+    """As `verify_chain`, for the end of a chain whose beginning was proven before.
+
+    Args:
+        job: the job.
+        first: number of the first event of the part.
+        previous: hash of the event before it, `NO_EVENT` where there is none.
+        rows: `(document, signature)` of every event from there on, in order.
+        head: the signed head that is kept beside them.
+        signers: who may sign records.
+
+    Raises:
+        ChainBroken: anything does not fit; names the first event.
+    """
     events: list[Event] = []
     signer = _check_signature(job, 0, head.document, head.signature, signers)
-    previous = NO_EVENT
-    for seq, (document, signature) in enumerate(rows, start=1):
+    for seq, (document, signature) in enumerate(rows, start=first):
         event = read_event(job, seq, document, signature)
         _check_canonical(job, seq, document)
         if event.prev_hash != previous:
@@ -195,9 +221,7 @@ def verify_chain(
             raise ChainBroken(job, seq, f"it is signed by '{by}', its head by '{signer}'")
         previous = event.hash
         events.append(event)
-    _check_end(job, events, head.head)
-    for one in known:
-        _check_known(job, events, one)
+    _check_end(job, first, events, head.head)
     return Verified(head.head, signer, tuple(events))
 
 
@@ -221,10 +245,11 @@ def _check_signature(
         raise ChainBroken(job, seq, f"{'' if seq else 'its head: '}{what}") from error
 
 
-def _check_end(job: str, events: Sequence[Event], head: Head) -> None:
-    if len(events) != head.length:
-        reason = f"there are {len(events)} events, its head says {head.length}"
-        raise ChainBroken(job, min(len(events), head.length) + 1, reason)
+def _check_end(job: str, first: int, events: Sequence[Event], head: Head) -> None:
+    length = first - 1 + len(events)
+    if length != head.length or not events:
+        reason = f"there are {length} events, its head says {head.length}"
+        raise ChainBroken(job, min(length, head.length) + 1, reason)
     if events[-1].hash != head.head:
         raise ChainBroken(job, head.length, "it is not the last event that its head names")
 

@@ -51,6 +51,20 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             ),
         ),
     ),
+    (
+        "outbox",
+        (
+            # What is on its way to the workshop: frozen bytes, each under a number of its own.
+            (
+                "CREATE TABLE outbox (sequence INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE,"
+                " job TEXT NOT NULL, last INTEGER NOT NULL, sha256 TEXT NOT NULL,"
+                " body BLOB NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL,"
+                " receipt BLOB NOT NULL)"
+            ),
+            "CREATE INDEX outbox_by_job ON outbox (job, last)",
+            "CREATE INDEX outbox_by_state ON outbox (state, sequence)",
+        ),
+    ),
 )
 """`(name, statements)`, in order; the version of a database is how many were applied."""
 
@@ -69,6 +83,7 @@ class Tables:
     heads: Any
     jobs: Any
     subjects: Any
+    outbox: Any
 
     @classmethod
     def bound(cls, database: APSWDatabase) -> Tables:
@@ -85,4 +100,15 @@ _COLUMNS = {
     "heads": ("job", "document", "signature"),
     "jobs": ("job", "state", "vin", "made", "search", "view"),
     "subjects": ("kind", "subject", "job"),
+    "outbox": (
+        "sequence",
+        "record",
+        "job",
+        "last",
+        "sha256",
+        "body",
+        "state",
+        "why",
+        "receipt",
+    ),
 }

@@ -50,12 +50,12 @@ CONTAINER_SHA256 = hashlib.sha256(CONTAINER).hexdigest()
 
 
 @contextmanager
-def open_records(folder: Path) -> Iterator[Records]:
+def open_records(folder: Path, key: Ed25519PrivateKey = KIT_KEY) -> Iterator[Records]:
     """The records of a kit whose state folder this is."""
     signers = folder / "allowed_signers"
-    signers.write_text(signer_line("kit", KIT_KEY.public_key()))
+    signers.write_text(signer_line("kit", key.public_key()))
     with Store(folder / "appliance.db", DATABASE_KEY) as store:
-        yield Records(store, KIT_KEY, AllowedSigners.load(signers))
+        yield Records(store, key, AllowedSigners.load(signers))
 
 
 def new_job(records: Records, name: str = "Zoë Müller", complaint: str = "Stalls when hot") -> str:

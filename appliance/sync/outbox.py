@@ -1,0 +1,208 @@
+"""What is on its way from this kit to the workshop.
+
+A record is frozen before it is sent for the first time and never changes afterwards; it goes
+`QUEUED -> SENDING -> STORED -> RETIRABLE`. SENDING may have reached the workshop or not: sending it
+again is harmless. STORED is the workshop's answer, RETIRABLE its signed receipt: only then may what
+the record holds ever be deleted here. What the workshop refuses for good is QUARANTINED with its
+reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from peewee import fn
+
+from appliance import ids
+from appliance.records.chain import NO_EVENT
+from appliance.records.events import BackupMade, Event, PlanCompiled
+from appliance.records.records import Records
+from appliance.store.schema import Tables
+from appliance.sync.record import (
+    NO_RECORD,
+    BlobKind,
+    BlobRef,
+    Record,
+    SealedRecord,
+    Signed,
+    seal_record,
+    signed_pairs,
+)
+from appliance.sync.requests import kit_id
+
+State = Literal["QUEUED", "SENDING", "STORED", "RETIRABLE", "QUARANTINED"]
+UNSENT: tuple[State, ...] = ("QUEUED", "SENDING", "STORED")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A record in the outbox; `why` says what kept it there, in words."""
+
+    sequence: int
+    record: str
+    job: str
+    state: State
+    why: str
+    sha256: str
+
+
+BackupFiles = Callable[[str], "Sequence[tuple[BlobKind, bytes]] | None"]
+"""`manifest.json` and its signature of a backup, by its id; None while no medium has them."""
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """See the module.
+
+    Attributes:
+        records: the kit's jobs.
+        backup_files: reads what the chain does not name the hash of.
+    """
+
+    records: Records
+    backup_files: BackupFiles
+
+    def freeze(self) -> list[str]:
+        """Make a record of every job that has events which are in none, and that is at rest.
+
+        Returns:
+            Jobs that must wait: no medium has the backup that belongs to them.
+        """
+        return [job for job, last in self._grown() if not self._freeze_job(job, last)]
+
+    def items(self, states: Sequence[State] = UNSENT) -> list[Item]:
+        """Records in these states, in the order of their numbers."""
+
+        def work(tables: Tables) -> list[dict[str, Any]]:
+            box = tables.outbox
+            columns = (box.sequence, box.record, box.job, box.state, box.why, box.sha256)
+            query = box.select(*columns).where(box.state.in_(list(states)))
+            return list(query.order_by(box.sequence))
+
+        return [Item(**row) for row in self.records.store.run(work)]
+
+    def sealed(self, item: Item) -> SealedRecord:
+        """A record as it was frozen."""
+        rows = self.records.store.run(
+            lambda t: list(t.outbox.select().where(t.outbox.sequence == item.sequence))
+        )
+        body = bytes(rows[0]["body"])
+        document = msgspec.json.decode(body, type=Signed).document
+        return SealedRecord(msgspec.json.decode(document, type=Record), body, item.sha256)
+
+    def move(self, item: Item, state: State, why: str = "", receipt: bytes = b"") -> None:
+        """Take a record to another state; with a receipt, keep it."""
+
+        def work(tables: Tables) -> None:
+            box = tables.outbox
+            values: dict[Any, Any] = {box.state: state, box.why: why}
+            if receipt:
+                values[box.receipt] = receipt
+            box.update(values).where(box.sequence == item.sequence).execute()
+
+        self.records.store.run(work)
+
+    # Freezing ---------------------------------------------------------------------------------
+
+    def _grown(self) -> list[tuple[str, int]]:
+        """Jobs at rest with events that are in no record, and the last event that is in one."""
+
+        def work(tables: Tables) -> list[tuple[str, int]]:
+            box, events, jobs = tables.outbox, tables.events, tables.jobs
+            sent = {
+                str(row["job"]): int(row["last"])
+                for row in box.select(box.job, fn.MAX(box.last).alias("last")).group_by(box.job)
+            }
+            ends = events.select(events.job, fn.MAX(events.seq).alias("last"))
+            writing = {
+                str(row["job"]) for row in jobs.select(jobs.job).where(jobs.state == "writing")
+            }
+            found = []
+            for row in ends.group_by(events.job).order_by(events.job):
+                job, last = str(row["job"]), int(row["last"])
+                if last > sent.get(job, 0) and job not in writing:
+                    found.append((job, sent.get(job, 0)))
+            return found
+
+        return self.records.store.run(work)
+
+    def _freeze_job(self, job: str, after: int) -> bool:
+        events = [event for event in self.records.all_events(job) if event.seq > after]
+        head = self.records.signed_head(job)
+        # The job may have gone on since: what is frozen ends where the head that was read ends.
+        events = [event for event in events if event.seq <= head.head.length]
+        blobs = list(self._blobs(events))
+        if not events or events[-1].hash != head.head.head or None in blobs:
+            return False
+        pairs = signed_pairs([(event.document, event.signature) for event in events])
+        record = Record(
+            format="fieldkit-record/1",
+            record=ids.uuid7(),
+            kit=kit_id(self.records.kit_key.public_key()),
+            sequence=1,
+            prev_sha256=NO_RECORD,
+            job=job,
+            first=events[0].seq,
+            prev_hash=events[0].prev_hash if after else NO_EVENT,
+            events=pairs,
+            head=signed_pairs([(head.document, head.signature)])[0],
+            blobs=[blob for blob in dict.fromkeys(blobs) if blob is not None],
+        )
+        self.records.store.run(lambda tables: self._queue(tables, record, events[-1].seq))
+        return True
+
+    def _queue(self, tables: Tables, record: Record, last: int) -> None:
+        """Give the record its number, sign it, and keep it, in one transaction."""
+        box = tables.outbox
+        before = list(box.select(box.sequence, box.sha256).order_by(box.sequence.desc()).limit(1))
+        sequence = int(before[0]["sequence"]) + 1 if before else 1
+        previous = str(before[0]["sha256"]) if before else NO_RECORD
+        numbered = msgspec.structs.replace(record, sequence=sequence, prev_sha256=previous)
+        sealed = seal_record(numbered, self.records.kit_key)
+        row = {
+            "sequence": sequence,
+            "record": record.record,
+            "job": record.job,
+            "last": last,
+            "sha256": sealed.sha256,
+            "body": sealed.body,
+            "state": "QUEUED",
+            "why": "",
+            "receipt": b"",
+        }
+        box.insert(row).execute()
+
+    def _blobs(self, events: Sequence[Event]) -> Iterator[BlobRef | None]:
+        """What belongs to these events; None stands for what cannot be named yet."""
+        for event in events:
+            match event.body:
+                case PlanCompiled() as plan:
+                    yield from self._of_plan(plan)
+                case BackupMade() as made:
+                    yield from self._of_backup(made)
+
+    def _of_plan(self, plan: PlanCompiled) -> Iterator[BlobRef]:
+        names: tuple[tuple[BlobKind, str], ...] = (
+            ("plan", plan.plan_digest),
+            ("payload", plan.payload_sha256),
+            ("container", plan.container_sha256),
+        )
+        store = self.records.store
+        for kind, sha256 in names:
+            if sha256 and store.has_blob(sha256):
+                yield BlobRef(kind=kind, sha256=sha256, size=len(store.blob(sha256)))
+
+    def _of_backup(self, made: BackupMade) -> Iterator[BlobRef | None]:
+        files = self.backup_files(made.backup)
+        if files is None:
+            yield None
+            return
+        for kind, content in files:
+            sha256 = hashlib.sha256(content).hexdigest()
+            yield BlobRef(kind=kind, sha256=sha256, size=len(content))
+        for item in made.objects:
+            yield BlobRef(kind="backup", sha256=item.sha256, size=item.size)
