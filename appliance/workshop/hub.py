@@ -1,0 +1,438 @@
+"""The rules of the hub: who may send, what is taken, and what the workshop signs for.
+
+A record is taken once and never changed. It is taken only if the kit signed it, its events follow
+those that are here, and everything that belongs to it lies whole in the store; then the workshop
+signs for it, and only on that receipt a kit may ever delete anything. What contradicts something
+that was taken before is refused, and kept for the office to look at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from peewee import IntegrityError
+
+from appliance.identity.trust import KIT
+from appliance.records.errors import ChainBroken
+from appliance.records.view import JobView, advance, search_text
+from appliance.sync.receipt import sign_receipt
+from appliance.sync.record import (
+    BlobRef,
+    RecordDamaged,
+    SealedRecord,
+    open_record,
+    verify_events,
+)
+from appliance.sync.requests import MAX_AGE_S, Caller, kit_id
+from appliance.workshop.blobs import Blobs
+from appliance.workshop.errors import (
+    BlobsMissing,
+    Conflict,
+    Malformed,
+    NotThere,
+    Revoked,
+    TooLarge,
+    Unsigned,
+)
+from appliance.workshop.tables import HubDatabase, Models
+from hw.errors import BadInputError
+from hw.sshsig import AllowedSigners, Signer, parse_public_line, public_line
+from hw.statements import NAMESPACE_RECORD
+
+TOKEN_BYTES = 24
+TOKEN_DAYS = 7
+MOST_RECORD_BYTES = 32 << 20
+_DAY_S = 86_400
+_ASK_OFFICE = "Ask the office to look at it; the kit keeps what it has."
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A record that lies here, and the workshop's receipt for it."""
+
+    new: bool
+    receipt: bytes
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a kit tells of itself in passing; -1 for what it does not know."""
+
+    version: str
+    free_bytes: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Hub:
+    """See the module. Thread-safe; several processes may share database and store.
+
+    Attributes:
+        database: where records are.
+        blobs: where files are.
+        key: signs receipts.
+        now: the hub's clock, in seconds since 1970.
+    """
+
+    database: HubDatabase
+    blobs: Blobs
+    key: Ed25519PrivateKey
+    now: Callable[[], float] = time.time
+
+    # Kits -------------------------------------------------------------------------------------
+
+    def new_token(self, name: str) -> str:
+        """A one-time word with which a kit of this name can be enrolled within a week."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        with self.database.transaction() as tables:
+            tables.tokens.create(
+                sha256=_hash(token), name=name, expires=int(self.now()) + TOKEN_DAYS * _DAY_S
+            )
+        return token
+
+    def enrol(self, token: str, key: Ed25519PublicKey, caller: Caller) -> str:
+        """Let a kit in; returns the name that the office gave it.
+
+        Raises:
+            Unsigned: the token is unknown, too old or was used by another kit.
+            Revoked: this kit was shut out before; the office lets it in again, not a token.
+        """
+        name = kit_id(key)
+        with self.database.transaction() as tables:
+            self._use_up(tables, caller)
+            row = tables.tokens.get_or_none(tables.tokens.sha256 == _hash(token))
+            if row is None or row.expires < self.now() or row.used_by not in ("", name):
+                raise Unsigned(
+                    "The word for enrolment is unknown, too old or used up.",
+                    "Ask the office for a new one.",
+                )
+            known = tables.kits.get_or_none(tables.kits.id == name)
+            if known is not None and known.revoked:
+                raise _revoked(known.name)
+            tables.tokens.update(used_by=name).where(tables.tokens.sha256 == row.sha256).execute()
+            if known is None:
+                tables.kits.create(
+                    id=name, name=row.name, key=public_line(key), enrolled=int(self.now())
+                )
+            return str(row.name)
+
+    def kits(self) -> list[dict[str, Any]]:
+        """Every kit that was let in, by its name; times in RFC 3339, empty for never."""
+        with self.database.transaction() as tables:
+            rows = list(tables.kits.select().order_by(tables.kits.name, tables.kits.id))
+        return [
+            {
+                "id": row.id,
+                "name": row.name,
+                "enrolled": _wall(row.enrolled),
+                "hello": _wall(row.hello),
+                "revoked": _wall(row.revoked),
+                "version": row.version,
+                "free_bytes": row.free_bytes,
+                "waiting": row.waiting,
+            }
+            for row in rows
+        ]
+
+    def key_of(self, kit: str) -> Ed25519PublicKey | None:
+        """The key of an enrolled kit, whether it was revoked or not; None for an unknown one."""
+        with self.database.transaction() as tables:
+            row = tables.kits.get_or_none(tables.kits.id == kit)
+        return parse_public_line(row.key) if row is not None else None
+
+    def revoke(self, kit: str) -> None:
+        """Shut a kit out, from now on.
+
+        Raises:
+            NotThere: there is none.
+        """
+        with self.database.transaction() as tables:
+            kits = tables.kits
+            if not kits.update(revoked=int(self.now())).where(kits.id == kit).execute():
+                raise NotThere(f"There is no kit {kit}.", "Look at the list of kits.")
+
+    def hello(self, kit: str, greeting: Greeting) -> None:
+        """Note that a kit is there.
+
+        Raises:
+            Revoked: it was shut out.
+        """
+        with self.database.transaction() as tables:
+            self._admit(tables, kit)
+            tables.kits.update(
+                hello=int(self.now()),
+                version=greeting.version,
+                free_bytes=greeting.free_bytes,
+                waiting=greeting.waiting,
+            ).where(tables.kits.id == kit).execute()
+
+    def _admit(self, tables: Models, kit: str) -> Any:
+        """The kit's row, held until the transaction ends."""
+        query = tables.kits.select().where(tables.kits.id == kit)
+        row = next(iter(self.database.lock(query)), None)
+        if row is None:
+            raise Unsigned("This kit is not enrolled here.", "Enrol it.")
+        if row.revoked:
+            raise _revoked(row.name)
+        return row
+
+    def _use_up(self, tables: Models, caller: Caller) -> None:
+        """A request is taken once. Those that are too old to be taken at all are forgotten."""
+        nonces = tables.nonces
+        nonces.delete().where(nonces.expires < int(self.now())).execute()
+        known = (nonces.kit == caller.kit) & (nonces.nonce == caller.nonce)
+        if nonces.select().where(known).exists():
+            raise Unsigned("This request was sent before.", "Sign a new one for every try.")
+        nonces.insert(
+            kit=caller.kit, nonce=caller.nonce, expires=caller.created + MAX_AGE_S + 1
+        ).execute()
+
+    # Blobs ------------------------------------------------------------------------------------
+
+    def blob_offset(self, kit: str, sha256: str) -> tuple[int, bool]:
+        """How many bytes of a blob are here, and whether it is whole."""
+        with self.database.transaction() as tables:
+            self._admit(tables, kit)
+        size = self.blobs.size(sha256)
+        if size is None:
+            return self.blobs.offset(sha256), False
+        self._note_blob(sha256, size)
+        return size, True
+
+    def blob_add(
+        self, caller: Caller, sha256: str, offset: int, total: int, piece: bytes
+    ) -> tuple[int, bool]:
+        """Take a piece of a blob; returns what `blob_offset` does.
+
+        Raises:
+            HubError: as `Blobs.add`, and for a kit that may not send.
+        """
+        with self.database.transaction() as tables:
+            self._use_up(tables, caller)
+            self._admit(tables, caller.kit)
+        end = self.blobs.add(sha256, offset, total, piece)
+        if end == total:
+            self._note_blob(sha256, total)
+        return end, end == total
+
+    def _note_blob(self, sha256: str, size: int) -> None:
+        with self.database.transaction() as tables:
+            row = {"sha256": sha256, "size": size, "stored": int(self.now())}
+            tables.blobs.insert(row).on_conflict_ignore().execute()
+
+    # Records ----------------------------------------------------------------------------------
+
+    def put_record(self, caller: Caller, name: str, body: bytes) -> Taken:
+        """Take a record.
+
+        Raises:
+            Malformed: it is no record of this kit.
+            Conflict: something else was taken before under its id, its number or its place in the
+                job; it is kept for the office.
+            BlobsMissing: files of it are not here.
+            TooLarge: no kit makes such.
+            Revoked: the kit was shut out.
+        """
+        sealed, view = self._checked(caller.kit, name, body)
+        try:
+            with self.database.transaction() as tables:
+                self._use_up(tables, caller)
+                self._admit(tables, caller.kit)
+                if (there := _same(tables, sealed)) is not None:
+                    return Taken(new=False, receipt=there)
+                _check_place(tables, sealed)
+                _check_blobs(tables, sealed.record.blobs)
+                return Taken(new=True, receipt=self._keep(tables, sealed, view))
+        except IntegrityError as error:  # Two hubs took something at the same moment.
+            raise self._refused(
+                sealed, f"another record was taken at this moment: {error}"
+            ) from error
+        except _Contradiction as error:
+            raise self._refused(sealed, error.why) from error
+
+    def receipt(self, kit: str, name: str) -> bytes:
+        """The receipt for a record of this kit.
+
+        Raises:
+            NotThere: it was never taken.
+        """
+        with self.database.transaction() as tables:
+            self._admit(tables, kit)
+            records = tables.records
+            row = records.get_or_none((records.id == name) & (records.kit == kit))
+        if row is None:
+            raise NotThere(f"There is no record {name} of this kit here.", "Send it.")
+        return bytes(row.receipt)
+
+    def _checked(self, kit: str, name: str, body: bytes) -> tuple[SealedRecord, _Advance]:
+        if len(body) > MOST_RECORD_BYTES:
+            raise TooLarge(f"A record has at most {MOST_RECORD_BYTES} bytes.", _ASK_OFFICE)
+        key = self.key_of(kit)
+        if key is None:
+            raise Unsigned("This kit is not enrolled here.", "Enrol it.")
+        signers = AllowedSigners(
+            (Signer((KIT,), frozenset({NAMESPACE_RECORD}), key.public_bytes_raw()),)
+        )
+        try:
+            sealed = open_record(body, signers)
+            if (sealed.record.kit, sealed.record.record) != (kit, name):
+                raise RecordDamaged("it is another kit's, or has another id than its address")
+            events = verify_events(sealed.record, signers).events
+        except (RecordDamaged, ChainBroken) as error:
+            raise Malformed(error.what, error.next_step) from error
+
+        def onward(view: JobView | None) -> JobView | None:
+            for event in events:
+                view = advance(view, event)
+            return view
+
+        return sealed, onward
+
+    def _keep(self, tables: Models, sealed: SealedRecord, onward: _Advance) -> bytes:
+        record, now = sealed.record, int(self.now())
+        receipt = sign_receipt(sealed, _wall(now), self.key)
+        last = record.first + len(record.events) - 1
+        known = tables.jobs.get_or_none(tables.jobs.job == record.job)
+        before = msgspec.json.decode(known.view, type=JobView) if known is not None else None
+        view = onward(before)
+        if view is None or view.length != last:
+            raise _Contradiction("the job's list does not lead to where its records end")
+        tables.records.create(
+            id=record.record,
+            kit=record.kit,
+            sequence=record.sequence,
+            sha256=sealed.sha256,
+            job=record.job,
+            first=record.first,
+            last=last,
+            head=view.head,
+            received=now,
+            body=sealed.body,
+            receipt=receipt,
+        )
+        row = {
+            "job": record.job,
+            "kit": record.kit,
+            "state": view.state,
+            "vin": view.vehicle.vin,
+            "made": view.made,
+            "search": search_text(view),
+            "received": now,
+            "view": msgspec.json.encode(view),
+        }
+        if known is None:
+            tables.jobs.create(**row)
+        else:
+            tables.jobs.update(**row).where(tables.jobs.job == record.job).execute()
+        return receipt
+
+    def _refused(self, sealed: SealedRecord, why: str) -> Conflict:
+        record = sealed.record
+        row = {
+            "sha256": sealed.sha256,
+            "kit": record.kit,
+            "record": record.record,
+            "sequence": record.sequence,
+            "why": why,
+            "received": int(self.now()),
+            "body": sealed.body,
+        }
+        with self.database.transaction() as tables:
+            tables.conflicts.insert(row).on_conflict_ignore().execute()
+        return Conflict(f"The record {record.record} contradicts another: {why}.", _ASK_OFFICE)
+
+
+_Advance = Callable[[JobView | None], JobView | None]
+
+
+class _Contradiction(Exception):
+    """Something else was taken before; ends the transaction."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _same(tables: Models, sealed: SealedRecord) -> bytes | None:
+    """The receipt of exactly this record, None where there is no record of its id."""
+    row = tables.records.get_or_none(tables.records.id == sealed.record.record)
+    if row is None:
+        return None
+    if row.sha256 != sealed.sha256:
+        raise _Contradiction("under its id another content was taken")
+    return bytes(row.receipt)
+
+
+def _check_place(tables: Models, sealed: SealedRecord) -> None:
+    """Does it follow what is here, among the kit's records and among the job's?"""
+    record, records = sealed.record, tables.records
+    of_kit = records.select().where(records.kit == record.kit)
+    if of_kit.where(records.sequence == record.sequence).exists():
+        raise _Contradiction(
+            f"the kit's record {record.sequence} was taken with another content: the kit was "
+            "cloned or set back"
+        )
+    before = of_kit.where(records.sequence == record.sequence - 1).first()
+    if before is not None and before.sha256 != record.prev_sha256:
+        raise _Contradiction(
+            f"it does not follow the kit's record {before.sequence}: the kit was cloned or set back"
+        )
+    of_job = records.select().where(records.job == record.job).order_by(records.first.desc())
+    last = of_job.first()
+    length, head = (last.last, last.head) if last is not None else (0, record.prev_hash)
+    if (record.first, record.prev_hash) != (length + 1, head):
+        raise _Contradiction(
+            f"{length} events of the job are here, and it goes on from event {record.first - 1}"
+        )
+
+
+def _check_blobs(tables: Models, wanted: list[BlobRef]) -> None:
+    names = sorted({blob.sha256 for blob in wanted})
+    query = tables.blobs.select(tables.blobs.sha256, tables.blobs.size)
+    there = {row.sha256: row.size for row in query.where(tables.blobs.sha256.in_(names))}
+    if missing := [name for name in names if name not in there]:
+        raise BlobsMissing(missing)
+    for blob in wanted:
+        if there[blob.sha256] != blob.size:
+            raise Malformed(
+                f"The record says that {blob.sha256} has {blob.size} bytes; it has "
+                f"{there[blob.sha256]}.",
+                _ASK_OFFICE,
+            )
+
+
+def _wall(seconds: int) -> str:
+    """RFC 3339, empty for 0, which stands for never."""
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    return moment if seconds else ""
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _revoked(name: str) -> Revoked:
+    return Revoked(
+        f"The workshop has shut out the kit '{name}'.",
+        "It keeps everything; speak with the workshop.",
+    )
+
+
+def parsed_key(line: str) -> Ed25519PublicKey:
+    """A kit's public key from its OpenSSH line.
+
+    Raises:
+        Malformed: it is none.
+    """
+    try:
+        return parse_public_line(line)
+    except BadInputError as error:
+        raise Malformed(error.what, error.next_step) from error

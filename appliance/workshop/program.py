@@ -1,0 +1,71 @@
+"""`fieldkit workshop serve`: the hub as a program, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from appliance.workshop.api import make_hub_app
+from appliance.workshop.blobs import Blobs
+from appliance.workshop.hub import Hub
+from appliance.workshop.keys import TLS, TLS_KEY, WorkshopKeys, load_keys
+from appliance.workshop.tables import HubDatabase
+from hw.errors import UnavailableError
+
+DATABASE, STORE = "hub.db", "store"
+STOP_WITHIN_S = 5
+
+
+def open_hub(folder: Path, database: str, blobs: str) -> tuple[Hub, WorkshopKeys]:
+    """A workshop's hub.
+
+    Args:
+        folder: the workshop's.
+        database: empty for the SQLite file in it.
+        blobs: empty for the folder in it.
+
+    Raises:
+        FieldKitError: there is no workshop, or database or store cannot be opened.
+    """
+    keys = load_keys(folder)
+    hub = Hub(
+        HubDatabase(database or str(folder / DATABASE)),
+        Blobs(blobs or str(folder / STORE)),
+        keys.signing,
+    )
+    return hub, keys
+
+
+def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[], None]) -> None:
+    """Serve kits over TLS until SIGTERM or SIGINT.
+
+    Raises:
+        UnavailableError: the address cannot be used.
+    """
+    # uvicorn ends its serving on SIGTERM and then raises the signal again, for us.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    config = uvicorn.Config(
+        make_hub_app(hub, keys.authority),
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        ssl_certfile=keys.folder / TLS,
+        ssl_keyfile=keys.folder / TLS_KEY,
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+    )
+    try:
+        listener = config.bind_socket()
+    except SystemExit as error:  # uvicorn's way to say that the address is taken
+        raise UnavailableError(
+            f"The workshop cannot serve on {host} port {port}.",
+            "Another program may have it; name another one with --port.",
+        ) from error
+    with listener:
+        ready()
+        uvicorn.Server(config).run(sockets=[listener])

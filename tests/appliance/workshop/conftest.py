@@ -1,0 +1,140 @@
+"""A workshop with its hub on a real socket, a kit that is enrolled there, and its jobs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.sync.hubclient import HubClient, tls_for
+from appliance.workshop.api import make_hub_app
+from appliance.workshop.blobs import Blobs
+from appliance.workshop.hub import Hub
+from appliance.workshop.keys import TLS, TLS_KEY, WorkshopKeys, init_workshop
+from appliance.workshop.tables import HubDatabase
+
+READY_S = 20.0
+
+
+@dataclass
+class Workshop:
+    """A running workshop.
+
+    Attributes:
+        hub: its rules, as the office would use them.
+        address: where kits reach it.
+        clock: what is added to the hub's clock, in seconds.
+    """
+
+    hub: Hub
+    keys: WorkshopKeys
+    address: str
+    folder: Path
+    clock: list[float] = field(default_factory=lambda: [0.0])
+
+    def client(self, key: Ed25519PrivateKey) -> HubClient:
+        """A kit's connection."""
+        return HubClient(self.address, tls_for(self.keys.authority), key)
+
+    def enrolled(self, key: Ed25519PrivateKey, name: str = "Van 1") -> HubClient:
+        """A connection of a kit that was let in."""
+        client = self.client(key)
+        client.enrol(self.hub.new_token(name))
+        return client
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL of Debian's package, with durability on; gives the URL of an empty database."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert programs, "Debian's package postgresql is needed: make test installs it"
+    socket_folder = Path(tempfile.mkdtemp(prefix="fkpg", dir="/tmp"))
+    # PostgreSQL does not run as root.
+    words: tuple[str, ...] = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
+    if words:
+        for path in (folder, socket_folder):
+            shutil.chown(path, "postgres")
+    data = folder / "data"
+    subprocess.run(
+        [*words, programs[-1] / "initdb", "-D", data, "-A", "trust", "-U", "hub"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    server = subprocess.Popen(
+        [*words, programs[-1] / "postgres", "-D", data, "-k", socket_folder, "-h", ""],
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
+    url = f"postgresql://hub@/postgres?host={socket_folder}"
+    try:
+        until = time.monotonic() + READY_S
+        while not (socket_folder / ".s.PGSQL.5432").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(socket_folder)
+
+
+@contextmanager
+def serving(folder: Path, database: str = "") -> Iterator[Workshop]:
+    """A workshop with its hub, over TLS on this machine."""
+    keys = init_workshop(folder, ["127.0.0.1"], lambda identity: identity)
+    clock = [0.0]
+    hub = Hub(
+        HubDatabase(database or str(folder / "hub.db")),
+        Blobs(str(folder / "store")),
+        keys.signing,
+        lambda: time.time() + clock[0],
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        make_hub_app(hub, keys.authority),
+        lifespan="off",
+        log_config=None,
+        ssl_certfile=keys.folder / TLS,
+        ssl_keyfile=keys.folder / TLS_KEY,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    until = time.monotonic() + READY_S
+    while not server.started:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    try:
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        yield Workshop(hub, keys, address, folder, clock)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def workshop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workshop]:
+    """The same workshop over each database."""
+    with ExitStack() as stack:
+        database = ""
+        if request.param == "PostgreSQL":
+            place = Path(tempfile.mkdtemp(prefix="fkpg", dir="/tmp"))
+            stack.callback(shutil.rmtree, place)
+            database = stack.enter_context(postgres(place))
+        yield stack.enter_context(serving(tmp_path_factory.mktemp("workshop"), database))

@@ -1,0 +1,262 @@
+"""A kit's jobs on their way to the workshop, over real TLS: once, whole, and in order."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.records import JobView, Records
+from appliance.records.events import BackupMade, StoredObject
+from appliance.sync.handover import BlobAway, Handover, hand_over
+from appliance.sync.hubclient import HubClient, Paused, PutAside
+from appliance.sync.outbox import Outbox
+from appliance.sync.receipt import NAMESPACE_RECEIPT, Receipt
+from appliance.sync.record import BlobKind, BlobRef, Signed
+from hw.plan import digest_of
+from hw.sshsig import AllowedSigners, Signer
+from tests.appliance.records.sample import (
+    CONTAINER,
+    KIT_KEY,
+    compiled,
+    identified,
+    new_job,
+    open_records,
+    plan_document,
+)
+from tests.appliance.workshop.conftest import Workshop
+
+MANIFEST, SIGNATURE = b'{"format":"fieldkit-backup/1"}', b"-----BEGIN SSH SIGNATURE-----\n"
+IMAGE = bytes(range(256)) * 2000
+"""What is encrypted of a backup: larger than a few pieces."""
+
+
+def job_with_files(records: Records) -> str:
+    """A job with a backup, and with a plan whose file the kit kept."""
+    job = new_job(records)
+    made = BackupMade(
+        backup="01a20000-0000-7000-8000-00000000000b",
+        ecu="engine",
+        manifest_sha256=hashlib.sha256(MANIFEST).hexdigest(),
+        objects=[
+            StoredObject(kind="image", sha256=hashlib.sha256(IMAGE).hexdigest(), size=len(IMAGE))
+        ],
+        refused=[],
+        folders=["a", "b"],
+        simulated=True,
+    )
+    document = plan_document(job)
+    records.store.put_blob(document)
+    records.store.put_blob(CONTAINER)
+    records.append_all(job, [identified("1.0.7"), made, compiled(digest_of(document))])
+    return job
+
+
+class Kit:
+    """A kit's outbox with the files that belong to its records."""
+
+    def __init__(self, records: Records, workshop: Workshop, hub: HubClient) -> None:
+        self.records, self.hub = records, hub
+        self.medium = True
+        self.outbox = Outbox(records, self._backup_files)
+        signing = workshop.keys.signing.public_key().public_bytes_raw()
+        self.trusted = AllowedSigners(
+            (Signer(("workshop",), frozenset({NAMESPACE_RECEIPT}), signing),)
+        )
+        self.opened: list[BlobRef] = []
+
+    def _backup_files(self, backup: str) -> list[tuple[BlobKind, bytes]] | None:
+        del backup
+        files: list[tuple[BlobKind, bytes]] = [
+            ("manifest", MANIFEST),
+            ("manifest_signature", SIGNATURE),
+        ]
+        return files if self.medium else None
+
+    def open_blob(self, blob: BlobRef) -> BinaryIO:
+        self.opened.append(blob)
+        if not self.medium:
+            raise BlobAway("No medium has it.", "Insert one.")
+        files = {hashlib.sha256(one).hexdigest(): one for one in (MANIFEST, SIGNATURE, IMAGE)}
+        return io.BytesIO(files.get(blob.sha256) or self.records.store.blob(blob.sha256))
+
+    def hand_over(self) -> Handover:
+        return hand_over(self.outbox, self.hub, self.trusted, self.open_blob, lambda: True)
+
+
+@pytest.fixture
+def kit(tmp_path: Path, workshop: Workshop) -> Iterator[Kit]:
+    key = Ed25519PrivateKey.generate()
+    with open_records(tmp_path, key) as records, workshop.enrolled(key) as hub:
+        yield Kit(records, workshop, hub)
+
+
+def stored(workshop: Workshop, job: str) -> list[tuple[int, int]]:
+    """First and last event of each record of a job at the hub."""
+    with workshop.hub.database.transaction() as tables:
+        records = tables.records
+        rows = records.select().where(records.job == job).order_by(records.first)
+        return [(row.first, row.last) for row in rows]
+
+
+def test_a_job_arrives_whole_with_its_files_and_a_receipt_allows_to_let_it_go(
+    kit: Kit, workshop: Workshop
+) -> None:
+    job = job_with_files(kit.records)
+    length = kit.records.job(job).length
+    assert kit.outbox.freeze() == []
+    assert kit.hand_over() == Handover(handed_over=1)
+
+    (item,) = kit.outbox.items(("RETIRABLE",))
+    record = kit.outbox.sealed(item).record
+    assert stored(workshop, job) == [(1, length)]
+    for blob in record.blobs:
+        content = b"".join(workshop.hub.blobs.read(blob.sha256))
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (blob.sha256, blob.size)
+    assert {blob.kind for blob in record.blobs} == {
+        "plan",
+        "container",
+        "backup",
+        "manifest",
+        "manifest_signature",
+    }
+    with workshop.hub.database.transaction() as tables:
+        row = tables.jobs.get(tables.jobs.job == job)
+    assert msgspec.json.decode(row.view, type=JobView) == kit.records.job(job)
+    receipt = msgspec.json.decode(
+        msgspec.json.decode(kit.hub.receipt(record.record), type=Signed).document, type=Receipt
+    )
+    assert receipt.sha256 == item.sha256
+
+
+def test_what_was_handed_over_is_not_sent_again_and_a_job_that_grows_is_continued(
+    kit: Kit, workshop: Workshop
+) -> None:
+    job = new_job(kit.records)
+    kit.outbox.freeze()
+    assert kit.hand_over() == Handover(handed_over=1)
+    kit.outbox.freeze()
+    assert kit.hand_over() == Handover()
+    kit.records.append(job, identified("1.0.9"))
+    kit.outbox.freeze()
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert stored(workshop, job) == [(1, 1), (2, 2)]
+
+
+def test_a_record_whose_answer_was_lost_is_taken_once(kit: Kit, workshop: Workshop) -> None:
+    job = new_job(kit.records)
+    kit.outbox.freeze()
+    kit.hand_over()
+    (item,) = kit.outbox.items(("RETIRABLE",))
+    kit.outbox.move(item, "SENDING")
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert stored(workshop, job) == [(1, 1)]
+
+
+def test_a_job_waits_for_the_medium_that_has_its_backup_and_the_rest_goes_on(
+    kit: Kit, workshop: Workshop
+) -> None:
+    backed_up = job_with_files(kit.records)
+    plain = new_job(kit.records)
+    kit.medium = False
+    assert kit.outbox.freeze() == [backed_up]
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert (stored(workshop, plain), stored(workshop, backed_up)) == ([(1, 1)], [])
+    kit.medium = True
+    assert kit.outbox.freeze() == []
+    kit.medium = False
+    assert kit.hand_over() == Handover(waiting=1)
+    assert "No medium has it" in kit.outbox.items()[0].why
+    kit.medium = True
+    assert kit.hand_over() == Handover(handed_over=1)
+
+
+def test_a_kit_that_was_set_back_is_found_and_both_contents_are_kept(
+    kit: Kit, workshop: Workshop, tmp_path: Path
+) -> None:
+    """Its database was put back from before: it gives a number again that was used."""
+    new_job(kit.records)
+    kit.outbox.freeze()
+    kit.hand_over()
+    (tmp_path / "again").mkdir()
+    with open_records(tmp_path / "again", kit.records.kit_key) as older:
+        back = Kit(older, workshop, kit.hub)
+        new_job(older, name="Somebody else")
+        back.outbox.freeze()
+        assert back.hand_over() == Handover(put_aside=1)
+        (item,) = back.outbox.items(("QUARANTINED",))
+    assert "cloned or set back" in item.why
+    with workshop.hub.database.transaction() as tables:
+        row = tables.conflicts.get(tables.conflicts.sha256 == item.sha256)
+    assert "cloned or set back" in row.why
+
+
+def test_a_kit_that_was_shut_out_sends_nothing_more_and_keeps_everything(
+    kit: Kit, workshop: Workshop
+) -> None:
+    job = new_job(kit.records)
+    kit.outbox.freeze()
+    (item,) = kit.outbox.items()
+    workshop.hub.revoke(kit.outbox.sealed(item).record.kit)
+    with pytest.raises(Paused, match="shut out"):
+        kit.hand_over()
+    assert stored(workshop, job) == []
+    assert [one.state for one in kit.outbox.items()] == ["SENDING"]
+
+
+def test_a_kit_whose_clock_stands_at_1970_or_2038_is_served(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for offset in (-56 * 365 * 86_400, 11 * 365 * 86_400 + 10 * 365 * 86_400):
+        job = new_job(kit.records)
+        kit.outbox.freeze()
+        # The hub's clock is moved the other way: only the difference matters, and this process
+        # has one clock.
+        monkeypatch.setattr(kit.hub, "_ahead_s", float(offset))
+        assert kit.hand_over() == Handover(handed_over=1)
+        assert stored(workshop, job) == [(1, 1)]
+
+
+def test_who_is_not_enrolled_is_not_served(workshop: Workshop) -> None:
+    with workshop.client(KIT_KEY) as stranger, pytest.raises(Paused):
+        stranger.hello("0", -1, 0)
+
+
+def test_a_word_for_enrolment_serves_one_kit_once(workshop: Workshop) -> None:
+    token = workshop.hub.new_token("Van 2")
+    first, second = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    with workshop.client(first) as one, workshop.client(second) as other:
+        assert one.enrol(token).name == "Van 2"
+        assert one.enrol(token).name == "Van 2", "its answer may have been lost"
+        with pytest.raises(Paused, match="used up"):
+            other.enrol(token)
+        with pytest.raises(Paused, match="used up"):
+            other.enrol("no word at all")
+
+
+def test_a_blob_goes_on_where_it_was_cut_off_and_one_that_is_not_itself_is_dropped(
+    kit: Kit, workshop: Workshop
+) -> None:
+    content = bytes(range(256)) * 1000
+    name = hashlib.sha256(content).hexdigest()
+    assert kit.hub.blob_offset(name) == (0, False)
+    assert kit.hub.blob_add(name, 0, len(content), content[:100_000]) == (100_000, False)
+    assert kit.hub.blob_offset(name) == (100_000, False)
+    with pytest.raises(PutAside, match="100000 of 256000"):
+        kit.hub.blob_add(name, 0, len(content), content[:100_000])
+    assert kit.hub.blob_add(name, 100_000, len(content), content[100_000:]) == (256_000, True)
+    assert b"".join(workshop.hub.blobs.read(name)) == content
+
+    false = hashlib.sha256(b"something else").hexdigest()
+    with pytest.raises(PutAside, match="has the hash"):
+        kit.hub.blob_add(false, 0, 5, b"wrong")
+    assert kit.hub.blob_offset(false) == (0, False)
+    for bad in ("..%2F..%2Fetc%2Fpasswd", "A" * 64, "0" * 63):
+        with pytest.raises(PutAside):
+            kit.hub.blob_add(bad, 0, 1, b"x")
