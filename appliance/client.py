@@ -151,6 +151,18 @@ class Client:
         """Open the kit."""
         return self._post("/unlock", m.Okay, m.Unlock(technician=technician, passphrase=passphrase))
 
+    def sync(self) -> m.Sync:
+        """The way to the workshop."""
+        return self._get("/sync", m.Sync)
+
+    def sync_now(self) -> m.Sync:
+        """Hand over what is new, without waiting for the next time by itself."""
+        return self._post("/sync", m.Sync)
+
+    def sync_enrol(self, code: str) -> m.Okay:
+        """Let this kit in at a workshop, with the office's code."""
+        return self._post("/sync/enrol", m.Okay, m.SyncEnrol(code=code))
+
     def technicians(self) -> m.Technicians:
         """Who can unlock the kit, and how long each must still wait; works while it is locked."""
         return self._get("/technicians", m.Technicians)

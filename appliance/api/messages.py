@@ -340,9 +340,30 @@ class Clock(_Body, frozen=True):
 
 
 class Sync(_Body, frozen=True):
-    """The way to the workshop: there is no hub yet, so nothing is ever sent."""
+    """The way to the workshop.
 
-    state: Literal["not_set_up"]
+    `not_set_up` until the kit is enrolled, `locked` while its keys are, `idle` with nothing left to
+    send, `sending`, `waiting` (for the network, the hub, a medium or the end of a write), `paused`
+    where the workshop does not serve this kit. `waiting` and `put_aside` count records, of which
+    the latter the workshop will never take; `what` and `next_step` say what keeps the rest.
+    `handed_over` is the wall time of the last record that the workshop signed for, empty for none
+    since the appliance was started.
+    """
+
+    state: Literal["not_set_up", "locked", "idle", "sending", "waiting", "paused"]
+    workshop: str = ""
+    kit: str = ""
+    waiting: int = 0
+    put_aside: int = 0
+    handed_over: str = ""
+    what: str = ""
+    next_step: str = ""
+
+
+class SyncEnrol(_Body, frozen=True):
+    """Let this kit in at a workshop, with the code that the office shows."""
+
+    code: str
 
 
 class Supply(_Body, frozen=True):

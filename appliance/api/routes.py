@@ -43,6 +43,16 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/status", None, m.KitStatus, lambda s, _p, _b: s.status(), "The kit, now"),
+    Route("GET", "/sync", None, m.Sync, lambda s, _p, _b: s.sync(), "The way to the workshop"),
+    Route("POST", "/sync", None, m.Sync, lambda s, _p, _b: s.sync_now(), "Hand over what is new"),
+    Route(
+        "POST",
+        "/sync/enrol",
+        m.SyncEnrol,
+        m.Okay,
+        lambda s, _p, b: s.sync_enrol(b),
+        "Let this kit in at a workshop",
+    ),
     Route("GET", "/doctor", None, m.Doctor, lambda s, _p, _b: s.doctor(), "Is all there?"),
     Route("GET", "/about", None, m.About, lambda s, _p, _b: s.about(), "Versions and storage"),
     Route(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from appliance.cli import car, jobs, kit, setup
+from appliance.cli import car, jobs, kit, setup, sync, workshop
 
 app = typer.Typer(
     name="fieldkit",
@@ -32,3 +32,5 @@ app.add_typer(jobs.job_app, name="job", no_args_is_help=True)
 app.add_typer(kit.network_app, name="network", no_args_is_help=True)
 app.add_typer(kit.technician_app, name="technician", no_args_is_help=True)
 app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)
+app.add_typer(sync.sync_app, name="sync", no_args_is_help=True)
+app.add_typer(workshop.workshop_app, name="workshop", no_args_is_help=True)

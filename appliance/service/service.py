@@ -54,6 +54,7 @@ from appliance.service.mediause import medium_use
 from appliance.service.plans import kept, plan_view, read_container
 from appliance.service.sensor import sensor_of
 from appliance.service.sticks import FromStick, StickDesk
+from appliance.service.syncing import Syncing
 from appliance.service.writing import UNFINISHED, Writer
 from hw.client import HwClient
 from hw.config import load_config
@@ -96,10 +97,12 @@ class Service:
         self._people = threading.Lock()
         """Whoever changes slots and the list of trust; reading them needs none."""
         self._opened: _Opened | None = None
+        self._syncing = Syncing(state, self._writes)
 
     def __enter__(self) -> Service:
         self._ingest.start()
         self._hw.start()
+        self._syncing.start()
         return self
 
     def __exit__(
@@ -109,6 +112,7 @@ class Service:
         trace: TracebackType | None,
     ) -> None:
         self._shut()
+        self._syncing.close()
         self._ingest.close()
         self._hw.close()
 
@@ -131,7 +135,7 @@ class Service:
             simulated=list(hw.simulated) if isinstance(hw, Status) else _simulated_media(seen),
             media=seen.media,
             clock=seen.clock,
-            sync=m.Sync(state="not_set_up"),
+            sync=self._syncing.view(),
             supply=seen.supply,
         )
 
@@ -202,6 +206,7 @@ class Service:
             book = Book.open(unlocked)
             self._opened = _Opened(unlocked, book)
             self._ingest.open(book)
+            self._syncing.open(unlocked, book, load_config(self._state).media)
         return m.Okay(what=f"The kit is unlocked by {unlocked.technician.name}.")
 
     def technician_add(self, asked: m.TechnicianNew) -> m.Okay:
@@ -237,9 +242,31 @@ class Service:
     def _shut(self) -> None:
         with self._lock:
             opened, self._opened = self._opened, None
+            self._syncing.shut()
             self._ingest.shut()
             if opened is not None:
                 opened.book.close()
+
+    # The workshop -----------------------------------------------------------------------------
+
+    def sync(self) -> m.Sync:
+        """The way to the workshop."""
+        return self._syncing.view()
+
+    def sync_now(self) -> m.Sync:
+        """Hand over what is new."""
+        self._settled()
+        return self._syncing.now()
+
+    def sync_enrol(self, asked: m.SyncEnrol) -> m.Okay:
+        """Let this kit in at a workshop.
+
+        Raises:
+            NotPermittedError: no owner has the kit.
+            FieldKitError: the code is not good, or the workshop was not reached.
+        """
+        self._open()
+        return self._syncing.enrol(asked.code)
 
     # Profiles ---------------------------------------------------------------------------------
 
@@ -707,6 +734,10 @@ class Service:
 
     def _hw_client(self) -> HwClient:
         return self._hw.client()
+
+    def _writes(self) -> bool:
+        _, runs = self._hw_status()
+        return any(run.state == "running" for run in runs)
 
     def _hw_status(self) -> tuple[Status | FieldKitError, list[RunInfo]]:
         try:

@@ -29,7 +29,7 @@ class StatusState(Struct, frozen=True, kw_only=True):
         link: what the kit is connected to.
         media_a, media_b: `present`, `missing`, `read_only`, `full`, or empty while not known.
         media_a_what, media_b_what: why it is not present, and what to do.
-        sync: `not_set_up`.
+        sync: `not_set_up`, `locked`, `idle`, `sending`, `waiting`, `paused`.
         clock: `synchronised` or `unsynchronised`.
         supply: of the kit itself: `ok`, `low`, `unknown`.
         wall: the kit's wall clock, RFC 3339.

@@ -36,6 +36,15 @@ def volts(value: float | None) -> str:
     return _("No reading") if value is None else f"{value:.2f} V"
 
 
+SYNC = {
+    "idle": marks.DONE,
+    "sending": marks.UP,
+    "waiting": marks.WAITING,
+    "paused": marks.STOP,
+}
+"""The way to the workshop; none where none is set up or the kit is locked."""
+
+
 def time_of_day(wall: str, quality: str) -> str:
     """Hours and minutes; with a question mark where nothing has set the clock."""
     try:
@@ -71,9 +80,7 @@ class StatusBar(BoxLayout):  # type: ignore[misc]  # Kivy brings no types
         """
         if record_what:
             return f"{marks.RECORD}{marks.WARNING}"
-        return (
-            f"{marks.SYNC} {marks.NONE}" if state in {"not_set_up", ""} else f"{marks.SYNC} {state}"
-        )
+        return f"{marks.SYNC} {SYNC.get(state, marks.NONE)}"
 
     def supply(self, state: str) -> str:
         """The kit's own supply."""

@@ -1,0 +1,61 @@
+"""Commands on the way to the workshop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from appliance.api import messages as m
+from appliance.cli.options import Json
+from appliance.cli.output import facts, say, say_json
+from appliance.client import Client
+
+sync_app = typer.Typer(help="The way to the workshop: records and backups are handed over there.")
+
+
+@sync_app.command("enrol")
+def enrol(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As the office shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Let this kit in at a workshop; needs an unlocked kit and its owner."""
+    with Client() as client:
+        reply = client.sync_enrol(code)
+    if as_json:
+        say_json(reply)
+    else:
+        say(reply.what)
+
+
+@sync_app.command("status")
+def status(as_json: Json = False) -> None:
+    """What waits to be handed over, and what keeps it."""
+    with Client() as client:
+        _tell(client.sync(), as_json=as_json)
+
+
+@sync_app.command("now")
+def now(as_json: Json = False) -> None:
+    """Hand over what is new now; the kit does it by itself, too."""
+    with Client() as client:
+        _tell(client.sync_now(), as_json=as_json)
+
+
+def _tell(view: m.Sync, *, as_json: bool) -> None:
+    if as_json:
+        say_json(view)
+        return
+    facts(
+        (name, text)
+        for name, text in (
+            ("state", view.state.replace("_", " ")),
+            ("workshop", view.workshop or "none"),
+            ("this kit", view.kit),
+            ("waiting", f"{view.waiting} records"),
+            ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
+            ("handed over", view.handed_over),
+            ("", f"{view.what} {view.next_step}".strip()),
+        )
+        if text
+    )

@@ -1,0 +1,173 @@
+"""Commands of the workshop's own machine: make it, serve kits, let kits in and shut them out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.cli.options import Json
+from appliance.cli.output import console, facts, say, say_json, table
+from hw.errors import UsageError
+
+# The hub's libraries are imported by these commands only: no kit needs them.
+if TYPE_CHECKING:
+    from appliance.workshop.hub import Hub
+    from appliance.workshop.keys import WorkshopKeys
+
+workshop_app = typer.Typer(help="The workshop's hub: where kits hand records and backups over.")
+PORT = 8443
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", metavar="DIR", help="The workshop's; else $FIELDKIT_WORKSHOP."),
+]
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database", metavar="URL", help="postgresql://… or cockroachdb://…; else SQLite."
+    ),
+]
+Store = Annotated[
+    str, typer.Option("--blobs", metavar="URL", help="s3://bucket/…; else a folder beside it.")
+]
+
+
+@workshop_app.command("init")
+def init(
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--address", metavar="NAME", help="Name or IP address for kits; may be given again."
+        ),
+    ] = None,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Make the workshop's keys. The recovery identity is shown once and never stored."""
+    from appliance.workshop.keys import init_workshop, workshop_dir  # noqa: PLC0415 - see above
+
+    where = folder or workshop_dir()
+    made = init_workshop(where, address or [], _prove)
+    if as_json:
+        say_json(
+            {
+                "folder": str(where),
+                "authority": made.fingerprint,
+                "workshop_recipient": made.workshop_recipient,
+                "recovery_recipient": made.recovery_recipient,
+            }
+        )
+        return
+    say(f"The workshop is made in {where}.", style="bold")
+    facts(
+        [
+            ("authority", made.fingerprint),
+            ("workshop's recipient", made.workshop_recipient),
+            ("recovery's recipient", made.recovery_recipient),
+        ]
+    )
+    say("Next: fieldkit workshop serve")
+
+
+def _open(folder: Path | None, database: str, blobs: str = "") -> tuple[Hub, WorkshopKeys]:
+    from appliance.workshop.keys import workshop_dir  # noqa: PLC0415 - see above
+    from appliance.workshop.program import open_hub  # noqa: PLC0415 - see above
+
+    return open_hub(folder or workshop_dir(), database, blobs)
+
+
+def _prove(identity: str) -> str:
+    """Show the recovery identity, and have it given back from where it was put."""
+    say("The recovery identity opens every backup when all else is lost. It is shown only now:")
+    console.print(identity, style="bold", soft_wrap=True)
+    say("Write it on paper, put that into a safe, and type it from the paper:")
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    return console.input("> ")
+
+
+@workshop_app.command("serve")
+def serve_hub(
+    host: Annotated[str, typer.Option("--host", metavar="IP", help="To listen on.")] = "0.0.0.0",  # noqa: S104 - kits come from the network
+    port: Annotated[int, typer.Option("--port", metavar="N")] = PORT,
+    folder: Folder = None,
+    database: Database = "",
+    blobs: Store = "",
+    as_json: Json = False,
+) -> None:
+    """Serve kits until Ctrl-C."""
+    from appliance.workshop.program import serve  # noqa: PLC0415 - see above
+
+    hub, keys = _open(folder, database, blobs)
+
+    def ready() -> None:
+        if as_json:
+            say_json({"event": "ready", "port": port})
+        else:
+            say(f"The workshop serves kits on port {port}. Stop it with Ctrl-C.")
+
+    serve(hub, keys, host, port, ready)
+
+
+@workshop_app.command("enrol")
+def enrol(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the kit.")],
+    address: Annotated[
+        str, typer.Option("--address", metavar="NAME", help="Where kits reach the hub.")
+    ] = "",
+    port: Annotated[int, typer.Option("--port", metavar="N")] = PORT,
+    folder: Folder = None,
+    database: Database = "",
+    as_json: Json = False,
+) -> None:
+    """Print a one-time code that lets one kit in; on the kit: fieldkit sync enrol CODE."""
+    from appliance.sync.pairing import enrol_code  # noqa: PLC0415 - see above
+
+    hub, keys = _open(folder, database)
+    host = address or keys.addresses[0]
+    code = enrol_code(host, port, hub.new_token(name), keys.fingerprint)
+    if as_json:
+        say_json({"code": code})
+    else:
+        console.print(code, soft_wrap=True, highlight=False)
+
+
+@workshop_app.command("kits")
+def kits(folder: Folder = None, database: Database = "", as_json: Json = False) -> None:
+    """List the kits that were let in."""
+    hub, _ = _open(folder, database)
+    found = hub.kits()
+    if as_json:
+        say_json({"kits": found})
+        return
+    table(
+        ("kit", "name", "last hello", "waiting", "shut out"),
+        (
+            (kit["id"], kit["name"], kit["hello"], str(kit["waiting"]), kit["revoked"])
+            for kit in found
+        ),
+    )
+
+
+@workshop_app.command("revoke")
+def revoke(
+    kit: Annotated[str, typer.Argument(metavar="KIT", help="Its id or its name.")],
+    folder: Folder = None,
+    database: Database = "",
+    as_json: Json = False,
+) -> None:
+    """Shut a kit out, at once; what it handed over stays."""
+    hub, _ = _open(folder, database)
+    fitting = [one["id"] for one in hub.kits() if kit in (one["id"], one["name"])]
+    if len(fitting) != 1:
+        raise UsageError(
+            f"{len(fitting)} kits are called '{kit}'.", "See 'fieldkit workshop kits'."
+        )
+    hub.revoke(fitting[0])
+    if as_json:
+        say_json({"revoked": fitting[0]})
+    else:
+        say(f"The kit {fitting[0]} is shut out.")
