@@ -62,7 +62,7 @@ mutants-changed: setup ## The same for what changed since it was proven; part of
 
 # QUICK=1 for fewer runs.
 bench: setup $(BENCH_READY) ## The numbers, beside the tools people use now; also build/bench.json.
-	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH)
+	@PYTHON="$(PYTHON)" .ci/debian-packages $(DEBIAN_FOR_BENCH) $(DEBIAN_FOR_SCREEN)
 	@$(BIN)/python -m tests.benchmark $(if $(QUICK),--quick)
 
 bench-compare: setup ## That file against an earlier one: make bench-compare BASE=FILE.

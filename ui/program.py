@@ -169,6 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def show(options: argparse.Namespace, folder: Path) -> int:
     """Open the window and run the app in it."""
+    # Where rich is installed, as for the command line, httpx would bring a command line of its own
+    # along: a fifth of a second and 10 MB for nothing.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # so an import is refused
     from ui.settings import load  # noqa: PLC0415 - as below
 
     settings = load(folder).changed_by(options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmark import backups, bench_vm, cut, growth, processes, rates
+from tests.benchmark import backups, bench_vm, cut, growth, processes, rates, screen
 from tests.benchmark.figures import Figure
 
 
@@ -26,6 +26,7 @@ PARTS = {
     "bench-vm": Part(bench_vm.measure, 1, 1),
     "cut-idle": Part(cut.cut_idle, 1000, 100),
     "cut-loaded": Part(cut.cut_loaded, 1000, 100),
+    "screen": Part(screen.measure, 4, 2),
     "backups": Part(backups.measure, 5, 3),
     "growth": Part(growth.measure, 100_000, 1_000),
 }

@@ -58,7 +58,7 @@ def _start_all(folder: Path, commands: list[float]) -> dict[str, tuple[float, fl
     run, car = folder / "run", folder / "run" / "sim"
     car.mkdir(parents=True)
     os.environ.update(environment(folder))
-    _make_kit(folder, car)
+    make_kit(folder, car)
     starts: dict[str, float] = {}
     with supervisor.Supervisor(run, lambda _text: None) as programs:
 
@@ -80,7 +80,7 @@ def _start_all(folder: Path, commands: list[float]) -> dict[str, tuple[float, fl
         return {name: (pss_mb(programs.pid(name)), starts[name]) for name in ROLES}
 
 
-def _make_kit(folder: Path, car: Path) -> None:
+def make_kit(folder: Path, car: Path) -> None:
     media = {name: folder / f"medium-{name}" for name in ("a", "b")}
     for medium in media.values():
         medium.mkdir()

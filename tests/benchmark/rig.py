@@ -36,7 +36,7 @@ START_S = 0.5
 FLASH_LIMIT_S = 120.0
 
 
-def _run_before_others(process: int, policy: int, priority: int) -> None:
+def run_before_others(process: int, policy: int, priority: int) -> None:
     """Give a process a real-time priority; threads that it starts later inherit that."""
     for path in Path(f"/proc/{process}/task").iterdir():
         thread = int(path.name)
@@ -55,7 +55,7 @@ def unit_priority() -> Iterator[None]:
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(UNIT_PRIORITY))
     except PermissionError:
-        yield  # `_run_before_others` has said so.
+        yield  # `run_before_others` has said so.
         return
     try:
         yield
@@ -70,7 +70,7 @@ def bench_car(*options: str) -> Iterator[tuple[Car, Path]]:
     with tempfile.TemporaryDirectory(prefix="fkb") as folder:
         car = Car(Path(folder) / "car", *fast, *options)
         if "--pace" in options:
-            _run_before_others(car.process.pid, os.SCHED_FIFO, BUS_PRIORITY)
+            run_before_others(car.process.pid, os.SCHED_FIFO, BUS_PRIORITY)
         try:
             yield car, Path(folder)
         finally:
@@ -83,7 +83,7 @@ def running_kit(car: Car, folder: Path, window: VoltageWindow = WINDOW) -> Itera
     kit = Kit(folder / "kit", car.info["sensor"], window)
     kit.start()
     if kit.process is not None:
-        _run_before_others(kit.process.pid, os.SCHED_RR, UNIT_PRIORITY)
+        run_before_others(kit.process.pid, os.SCHED_RR, UNIT_PRIORITY)
     try:
         yield kit
     finally:
@@ -131,7 +131,7 @@ class Flasher:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        _run_before_others(self._process.pid, os.SCHED_RR, UNIT_PRIORITY)
+        run_before_others(self._process.pid, os.SCHED_RR, UNIT_PRIORITY)
 
     @classmethod
     def scapy(cls, car: Car, folder: Path) -> Self:

@@ -1,8 +1,8 @@
 """`Backend`: the appliance as the screen sees it. Nothing of it ever blocks the screen's thread.
 
-Threads: one worker makes the calls, one after the other; one asks for the status four times a
-second; one follows a job's events while a write runs; one gives the beat by which states age. All
-results are handed over by `post`, which runs them on the screen's thread.
+Threads: one worker makes the calls, one after the other; one asks for the status; one follows a
+job's events while a write runs; one gives the beat by which states age. All results are handed over
+by `post`, which runs them on the screen's thread.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ui.i18n import _
 from ui.models.base import ViewModel
 
 POLL_S = 0.25
+AT_REST = 2
+"""While no write runs the status is asked for so many times less often."""
 FRESH_S = 1.0
 """A status older than this is no status: its figures are missing."""
 GONE_S = 3.0
@@ -91,6 +93,12 @@ class _Call:
     failed: Failed
     key: str
     number: int
+
+
+def pause_after(status: messages.KitStatus) -> float:
+    """Seconds until the status is asked for again: short while a write runs."""
+    runs = any(run.state == "running" for run in status.runs)
+    return POLL_S if runs else AT_REST * POLL_S
 
 
 class Backend(ViewModel[Seen]):
@@ -206,7 +214,7 @@ class Backend(ViewModel[Seen]):
                 pause_s = RETRY_S
                 self._hand_over(partial(self._lost, _told(error)))
             else:
-                pause_s = POLL_S
+                pause_s = pause_after(status)
                 self._hand_over(partial(self._heard, asked_at, status))
 
     def _heard(self, asked_at: float, status: messages.KitStatus) -> None:

@@ -13,8 +13,8 @@ import pytest
 from appliance.client import Client, FieldKitError
 from appliance.client import messages as m
 from tests.ui.models.bench import Bench, Clock, Pump, make_kit
-from tests.ui.models.fake import FakeAppliance, refusal
-from ui.models.backend import START_S, Backend
+from tests.ui.models.fake import FakeAppliance, refusal, run_info
+from ui.models.backend import START_S, Backend, pause_after
 
 T = TypeVar("T")
 
@@ -167,6 +167,12 @@ def test_closing_ends_all_threads_also_while_the_appliance_stands_still(
     backend.call(lambda client: client.lock(), lambda _okay: None, lambda _error: None)
     backend.close()
     assert set(threading.enumerate()) == before
+
+
+def test_the_status_is_asked_for_more_often_while_a_write_runs(bench: Bench) -> None:
+    at_rest = pause_after(bench.appliance.status())
+    bench.appliance.set(runs=[run_info("running")])
+    assert pause_after(bench.appliance.status()) < at_rest
 
 
 def test_closing_ends_a_call_that_a_stopped_appliance_never_answers(short_tmp: Path) -> None:
