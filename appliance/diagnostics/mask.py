@@ -32,6 +32,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_ENROLMENT = re.compile(r"(fieldkit-enrol:)\S+")
 _IN_URL = re.compile(r"(://)[^/\s:@]+:[^/\s@]*@")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _VIN = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-HJ-NPR-Za-hj-npr-z0-9]{17}"
@@ -69,6 +70,7 @@ class Mask:
         text = _BEARER.sub(HIDDEN, text)
         for announced in (_PASSPHRASE, _NAMED):
             text = announced.sub(lambda found: found[1] + HIDDEN, text)
+        text = _ENROLMENT.sub(rf"\1{HIDDEN}", text)
         text = _IN_URL.sub(rf"\1{HIDDEN}@", text)
         text = _EMAIL.sub(HIDDEN, text)
         text = _HEX.sub(_without_vin, text)

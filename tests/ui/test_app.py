@@ -48,6 +48,15 @@ def test_the_settings_of_the_kit_are_reached_by_touch_alone(tmp_path: Path) -> N
     assert kept["link"].startswith("doip://")
 
 
+def test_a_report_is_read_and_diagnostics_are_saved(tmp_path: Path) -> None:
+    with running_stack() as stack:
+        with stack.client() as client:
+            # A kit's first report loads fonts: on a busy machine it would seem gone for a moment.
+            client.job_report(client.job_new("Fleet Ltd", "Golf").job)
+        walk(stack, tmp_path / "state", "papers")
+        assert list((stack.state / "sticks").rglob("fieldkit-diagnostics-*.zip"))
+
+
 def turned(*words: str) -> dict[str, object]:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.ui.turned", *words],

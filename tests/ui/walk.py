@@ -2,7 +2,8 @@
 
 Run as a process of its own: `python -m tests.ui.walk SOCKET STATE WALK`. The walk `walk` unlocks
 the kit, opens a job and changes the language; `write` backs an ECU up, programs it from a stick and
-holds the button for it; `settings` goes through the settings of the kit.
+holds the button for it; `settings` goes through the settings of the kit; `papers` reads a
+record's report and saves diagnostics.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.stack import PASSPHRASE, TECHNICIAN
-from tests.ui import sight
+from tests.ui import looks, sight
 from ui import program
 from ui.settings import Settings
 
@@ -195,7 +196,34 @@ def settings(finger: Finger, _app: Any) -> None:
     finger.see("Lea can now unlock this kit.")
 
 
-WALKS = {"walk": walk, "write": write, "settings": settings}
+def papers(finger: Finger, app: Any) -> None:
+    """A record's report, page by page, and the kit's diagnostics onto a stick."""
+    from ui.widgets.picture import Picture  # noqa: PLC0415 - opens the window
+
+    finger.press("Menu")
+    finger.press("Records")
+    finger.press("Fleet Ltd · Golf")
+    finger.press("Report")
+    finger.see("Page 1 of")
+    page = next(one for one in looks.tree(app.root) if isinstance(one, Picture))
+    width = page.width
+    assert page.texture is not None
+    assert width <= page.parent.width
+    page.dispatch("on_release")
+    finger.until(lambda: page.width > 1.9 * width, "a larger page")
+    finger.press("Back")
+    finger.see("Last hash")
+    finger.press("Back")
+    finger.press("Back")
+    finger.press("Menu")
+    finger.press("About")
+    finger.see("Storage")
+    finger.press("Save diagnostics")
+    finger.press("demo-stick")
+    finger.see("The diagnostics lie on demo-stick")
+
+
+WALKS = {"walk": walk, "write": write, "settings": settings, "papers": papers}
 
 if __name__ == "__main__":
     sys.exit(main())

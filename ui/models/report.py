@@ -66,7 +66,7 @@ def draw(pdf: bytes, page: int, width_px: int) -> tuple[int, Picture]:
     Raises:
         ReportDamaged: it is no PDF, has no such page, or one that cannot be drawn.
     """
-    # Loaded with the first report: it is half a second and 10 MB that the start need not bear.
+    # Loaded with the first report: time and 8 MB that the start of the screen need not bear.
     import pypdfium2 as pdfium  # noqa: PLC0415 - as said
 
     try:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from appliance.diagnostics.mask import HIDDEN, Mask
+from appliance.sync.pairing import enrol_code
 
 VIN = "WVWZZZ1JZ3W386752"
 KEY = (
@@ -29,6 +30,7 @@ KEY = (
         ("sent bearer abcdef012345 to it", "abcdef012345"),
         ("wifi psk=house1234", "house1234"),
         ("token = t0k3n", "t0k3n"),
+        (f"sync enrol {enrol_code('hub.local', 8443, 'a-word-for-once-1', 'ab' * 32)}", "a-word"),
         ("database_key=00ff00ff", "00ff00ff"),
         ("age identity AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", "QQPZRY"),
         (f"before {KEY} after", "b3BlbnNz"),
