@@ -2,12 +2,12 @@
 
     python -m tests.benchmark.screen_probe app SOCKET     `fieldkit-ui` on a kit
     python -m tests.benchmark.screen_probe bare           a Kivy window with one label
-    python -m tests.benchmark.screen_probe list COUNT     a list of so many jobs, opened and scrolled
+    python -m tests.benchmark.screen_probe list COUNT     so many jobs, opened and scrolled
 
 All but `list` say `{"first": SECONDS}` (monotonic clock) when the first frame is drawn that shows
 what the appliance answered. To each line `touch WORDS` `app` answers with the milliseconds from a
-finger on that button, as SDL tells of one, to the frame that shows it; with null where the button is
-not there. A frame is drawn when the graphics library has finished it.
+finger on that button, as SDL tells of one, to the frame that shows it; with null where there is no
+such button. A frame is drawn when the graphics library has finished it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ def test_a_window_says_when_it_drew_its_first_frame() -> None:
 
 
 def test_a_screen_that_ended_is_no_figure() -> None:
-    with Screen(sys.executable, "-c", "raise SystemExit(3)") as ended:
-        with pytest.raises(RuntimeError, match="ended with 3"):
-            ended.first_frame_s()
+    with (
+        Screen(sys.executable, "-c", "raise SystemExit(3)") as ended,
+        pytest.raises(RuntimeError, match="ended with 3"),
+    ):
+        ended.first_frame_s()
