@@ -34,7 +34,7 @@ from hw.plan import (
 KeyProvider = Callable[[str, int, bytes, dict[str, str]], bytes]
 """`hw.seedkey.key_for`: (provider, level, seed, params) -> key."""
 
-RECOVER = "Keep the supply connected and recover the job: 'fieldkit job recover'."
+RECOVER = "Keep the supply connected and recover the job."
 
 
 class StepFailed(AbortedError):

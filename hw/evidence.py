@@ -209,12 +209,10 @@ class EvidenceChecker:
 
     def _backup_gate(self, case: Case) -> Facts:
         if case.evidence.backup is None:
-            raise _backup("There is no backup for this job.", "Make one: 'fieldkit backup make'.")
+            raise _backup("There is no backup for this job.", "Back the ECU up.")
         first, second = map(self._read_copy, self._check_media(case.evidence.backup))
         if first[0] != second[0]:
-            raise _backup(
-                "The two copies are not of the same backup.", "Verify it: 'fieldkit backup verify'."
-            )
+            raise _backup("The two copies are not of the same backup.", "Have the backup verified.")
         document, manifest = first
         manifest_sha256 = hashlib.sha256(document).hexdigest()
         self._check_target(case, manifest)
@@ -269,7 +267,7 @@ class EvidenceChecker:
             if size != item.size or sha256 != item.sha256:
                 raise _backup(
                     f"A copy is damaged: {path} is not what its manifest says.",
-                    "Repair it from the other copy: 'fieldkit backup verify'.",
+                    "Have the backup verified: it is repaired from the other copy.",
                 )
         return document, manifest
 

@@ -301,6 +301,4 @@ def decode_plan(document: bytes) -> WritePlan:
     try:
         return msgspec.json.decode(document, type=WritePlan)
     except UNDECODABLE as error:
-        raise BadInputError(
-            f"The plan cannot be read: {error}.", "Make the plan again with 'fieldkit plan'."
-        ) from error
+        raise BadInputError(f"The plan cannot be read: {error}.", "Make the plan again.") from error

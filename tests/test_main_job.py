@@ -227,7 +227,7 @@ def test_without_a_backup_of_this_job_it_is_refused(stack: Stack, engine: Work) 
     bare = Work(stack, job, "engine", "")
     plan = bare.plan_flash(new_bytes())
     settled_voltage(stack, engine)
-    assert "fieldkit backup make" in refused(bare, plan, "DUAL_BACKUP")
+    assert "Back the ECU up." in refused(bare, plan, "DUAL_BACKUP")
     assert stack.json("job", "show", job)["state"] == "refused"
 
 
@@ -632,7 +632,7 @@ def test_a_locked_kit_shows_its_status_and_nothing_else(stack: Stack, engine: Wo
         assert stack.json("status")["locked"] is True
         ended = stack.fieldkit("job", "list")
         assert ended.returncode == REFUSED
-        assert ended.stderr.splitlines()[1] == "Unlock it: 'fieldkit unlock TECHNICIAN'."
+        assert ended.stderr.splitlines()[1] == "Unlock it. ('fieldkit unlock TECHNICIAN')"
     finally:
         ended = stack.with_passphrase("unlock", TECHNICIAN)
     assert ended.stdout == f"The kit is unlocked by {TECHNICIAN}.\n"

@@ -246,14 +246,12 @@ def examine(media: MediaConfig, backup: str, signers: AllowedSigners) -> Examine
         BackupDamagedError: both copies are signed but say different things.
     """
     if not _is_id(backup):
-        raise UsageError(
-            f"'{backup}' is not the id of a backup.", "List what there is: 'fieldkit backup list'."
-        )
+        raise UsageError(f"'{backup}' is not the id of a backup.", "Look at the list of backups.")
     first, second = (_read_copy(medium, media, backup) for medium in media_of(media))
     if first.missing and second.missing:
         raise UsageError(
             f"There is no backup {backup}. {first.missing} {second.missing}",
-            "List what there is: 'fieldkit backup list'.",
+            "Look at the list of backups.",
         )
     trusted, why_not = _find_manifest((first, second), backup, signers)
     return Examined(backup, (first, second), trusted, why_not)

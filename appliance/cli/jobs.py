@@ -169,6 +169,10 @@ def _refuse(gates: list[GateResult]) -> None:
 
 
 def _how_to_go_on(end: Followed, job: str) -> Followed:
+    """The kit's sentences serve the screen, too; here they get the command that does it."""
+    if end.outcome == "aborted_recoverable":
+        command = f"The command is 'fieldkit job recover {job}'."
+        return replace(end, next_step=f"{end.next_step} {command}".strip())
     if end.outcome != "cut":
         return end
     return replace(

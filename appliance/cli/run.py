@@ -20,6 +20,8 @@ EX_USAGE = 64
 EX_SOFTWARE = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+_COMMANDS = {"locked": "fieldkit unlock TECHNICIAN"}
+"""What does the next step of an error here; its sentences serve the screen, too."""
 _HELP = "Run 'fieldkit --help', or the command with --help."
 
 
@@ -64,7 +66,8 @@ def _tell(problem: Problem, *, as_json: bool) -> int:
     if as_json:
         print(msgspec.json.encode({"error": problem}).decode(), flush=True)
     gate = f"{problem.gate}: " if problem.gate else ""
-    print(f"{gate}{problem.what}\n{problem.next_step}".rstrip(), file=sys.stderr)
+    command = f" ('{_COMMANDS[problem.code]}')" if problem.code in _COMMANDS else ""
+    print(f"{gate}{problem.what}\n{problem.next_step}{command}".rstrip(), file=sys.stderr)
     return problem.exit_status
 
 

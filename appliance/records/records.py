@@ -444,4 +444,4 @@ def _ended(run: str, outcome: Outcome) -> WriteEnded:
 
 
 def _not_there(word: str) -> JobNotThere:
-    return JobNotThere(f"There is no job '{word}' on this kit.", "See 'fieldkit job list'.")
+    return JobNotThere(f"There is no job '{word}' on this kit.", "Look at the list of jobs.")

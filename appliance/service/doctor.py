@@ -162,5 +162,5 @@ def _lock(*, locked: bool) -> Check:
         name="technician",
         ok=None if locked else True,
         what="The kit is locked." if locked else "The kit is unlocked.",
-        next_step="Unlock it: 'fieldkit unlock TECHNICIAN'." if locked else "",
+        next_step="Unlock it." if locked else "",
     )

@@ -12,7 +12,7 @@ class Locked(FieldKitError):
     exit_status = 77
 
     def __init__(self) -> None:
-        super().__init__("The kit is locked.", "Unlock it: 'fieldkit unlock TECHNICIAN'.")
+        super().__init__("The kit is locked.", "Unlock it.")
 
 
 class EcuRefused(UnavailableError):

@@ -220,7 +220,7 @@ class Ingest:
             outcome="aborted_recoverable",
             code=info.state,
             what=info.what or "The hardware process stopped in the middle of the write.",
-            next_step=f"Finish it with 'fieldkit job recover {info.job}'.",
+            next_step="Recover the job.",
             step=max(info.step, 0),
         )
         self._put(record, info, [(0, outcome)])

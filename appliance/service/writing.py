@@ -108,7 +108,7 @@ class Writer:
             if info.run not in before and info.plan_digest == digest:
                 return info.run
         raise UnavailableError(
-            "The write was started, but hw does not tell of it.", "Check 'fieldkit status'."
+            "The write was started, but hw does not tell of it.", "Look at the kit's status."
         )
 
     # Resume, abort, recover -------------------------------------------------------------------
@@ -146,9 +146,7 @@ class Writer:
         for info in self.hw.journal():
             if info.job == job and info.state == "running":
                 return info
-        raise RefusedError(
-            "PERMIT", "No write of this job is under way.", f"See 'fieldkit job show {job}'."
-        )
+        raise RefusedError("PERMIT", "No write of this job is under way.", "Look at the job.")
 
     def unfinished(self, job: str) -> RunInfo:
         """The run of this job that must be recovered.
@@ -161,15 +159,14 @@ class Writer:
             raise RefusedError(
                 "PERMIT",
                 "A write of this job is still under way.",
-                f"Resume it with 'fieldkit job resume {job}', or end it with "
-                f"'fieldkit job abort {job}' and recover it then.",
+                "Resume it, or end it and recover it then.",
             )
         if found := [info for info in runs if info.state in UNFINISHED]:
             return max(found, key=lambda info: info.run)
         raise RefusedError(
             "PERMIT",
             "Nothing of this job is left unfinished, so there is nothing to recover.",
-            f"See 'fieldkit job show {job}'.",
+            "Look at the job.",
         )
 
     def recovery(self, job: str, link: str) -> CompiledPlan:

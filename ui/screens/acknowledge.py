@@ -12,8 +12,8 @@ class AcknowledgePage(Page):
     """Bound to `AcknowledgeModel`."""
 
     def paragraphs(self, risk_text: str) -> list[str]:
-        """The text as it is signed, a paragraph for each of its lines."""
-        return risk_text.splitlines()
+        """The text as it is signed; where its file breaks a line, the screen breaks its own."""
+        return [" ".join(one.split()) for one in risk_text.split("\n\n")]
 
     def title(self, state: AcknowledgeState) -> str:
         """What is acknowledged."""
