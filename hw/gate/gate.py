@@ -31,6 +31,7 @@ REQUEST_DOWNLOAD = 0x34
 SECURITY_ACCESS = 0x27
 
 CONNECT_CHARGER = "Connect a battery charger or check the clamps; the write goes on by itself."
+SILENT = "the sensor gives no sample any more"
 ACKNOWLEDGE_AGAIN = "Mend the supply, then resume with a new acknowledgment, or recover the job."
 
 
@@ -203,6 +204,7 @@ class Gate:
                 self._above_since = None
                 return
             self._last_valid_at, self._last_volts = sample.at, volts
+            self._last_fault = SILENT
             self.poll()
             self._judge(volts, sample.at)
 

@@ -147,6 +147,15 @@ def test_samples_that_stop_cut_after_the_stale_time_and_not_before(rig: Rig, sta
     assert not rig.line.high
 
 
+def test_samples_that_stop_are_not_told_as_a_fault_that_was_over(rig: Rig) -> None:
+    """Regression: a sampler that was starved long after its start was told as one not read yet."""
+    rig.sample(None, "the sensor has not been read yet")
+    gate = rig.opened()
+    rig.clock.time += WINDOW.stale_s + TINY
+    assert rig.state() == "CUT"
+    assert gate.reason == "There is no valid voltage: the sensor gives no sample any more."
+
+
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("state", ["ARMED", "OPEN", "HELD"])
 def test_invalid_samples_cut_as_none_at_all_do(rig: Rig, state: str, bad: float | None) -> None:
