@@ -630,7 +630,7 @@ def test_a_request_that_could_not_be_made_refuses_the_whole_plan_at_once(
     plan["steps"][0] |= change
     with pytest.raises(BadInputError) as refused:
         decode_plan(msgspec.json.encode(plan))
-    assert "fieldkit plan" in refused.value.next_step
+    assert "Make the plan again" in refused.value.next_step
 
 
 # What a plan's requests say of themselves ---------------------------------------------------------
