@@ -242,7 +242,7 @@ def test_one_flipped_bit_in_one_copy_is_refused_and_repaired(stack: Stack, engin
     victim = max(copies[1].glob("*.age"), key=lambda path: path.stat().st_size)
     whole = victim.read_bytes()
     victim.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    assert "fieldkit backup verify" in refused(engine, plan, "DUAL_BACKUP")
+    assert "Have the backup verified" in refused(engine, plan, "DUAL_BACKUP")
     verified = stack.json("backup", "verify", engine.backup)
     assert [copy["state"] for copy in verified["copies"]] == ["whole", "repaired"]
     assert victim.read_bytes() == whole
