@@ -135,6 +135,8 @@ def run_demo(*, seed: int, keep: bool) -> int:
         try:
             with ExitStack() as stack:
                 client, _ = _set_up(demo, stack)
+                client.unlock(TECHNICIAN, demo.passphrase)
+                demo.say(f"The kit is unlocked by technician '{TECHNICIAN}'.")
                 _main_job(demo, client)
         except FieldKitError as error:
             detail = f"{error.what} {error.next_step}"
@@ -151,8 +153,7 @@ def show_demo(*, seed: int, keep: bool) -> int:
     """
     with _demo(seed, keep=keep) as demo, ExitStack() as stack:
         demo.passphrase = "".join(secrets.choice(EASY_LETTERS) for _ in range(MIN_PASSPHRASE))
-        client, environment = _set_up(demo, stack)
-        client.lock()
+        _, environment = _set_up(demo, stack)
         demo.step("The screen: touch it with the mouse, as a technician would with a finger")
         demo.say(f"Unlock it as '{TECHNICIAN}' with the passphrase: {demo.passphrase}")
         demo.say(
@@ -205,9 +206,8 @@ def _set_up(demo: Demo, stack: ExitStack) -> tuple[Client, dict[str, str]]:
     for program in (supervisor.hw_program(demo.run), supervisor.appliance_program(demo.run)):
         programs.start(supervisor.in_environment(program, environment))
     client = stack.enter_context(Client(demo.run / "appliance.sock"))
-    client.unlock(TECHNICIAN, demo.passphrase)
     names = ", ".join(f"{name} {programs.pid(name)}" for name in ("sim", "hw", "appliance"))
-    demo.say(f"Processes: {names}. The kit is unlocked by technician '{TECHNICIAN}'.")
+    demo.say(f"Processes: {names}.")
     demo.say("Simulated here: car, battery, sensor registers and both backup media (two folders).")
     return client, environment
 
