@@ -112,8 +112,7 @@ class _Sending:
             while not whole:
                 if not self._go_on():
                     return False
-                file.seek(offset)
-                piece = file.read(PIECE_BYTES)
+                piece = _piece(file, offset, blob)
                 try:
                     offset, whole = self._hub.blob_add(blob.sha256, offset, blob.size, piece)
                 except PutAside:
@@ -123,3 +122,14 @@ class _Sending:
                         raise
                     offset = at
         return True
+
+
+def _piece(file: BinaryIO, offset: int, blob: BlobRef) -> bytes:
+    try:
+        file.seek(offset)
+        return file.read(PIECE_BYTES)
+    except OSError as error:
+        raise BlobAway(
+            f"The file {blob.sha256[:16]}… cannot be read: {error.strerror}.",
+            "Insert the medium again; the rest is handed over meanwhile.",
+        ) from error

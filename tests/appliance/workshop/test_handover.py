@@ -177,6 +177,22 @@ def test_a_job_waits_for_the_medium_that_has_its_backup_and_the_rest_goes_on(
     assert kit.hand_over() == Handover(handed_over=1)
 
 
+def test_a_medium_that_is_pulled_while_it_is_read_keeps_one_record_and_not_the_rest(
+    kit: Kit, workshop: Workshop
+) -> None:
+    class Pulled(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    backed_up, plain = job_with_files(kit.records), new_job(kit.records)
+    kit.outbox.freeze()
+    done = hand_over(kit.outbox, kit.hub, kit.trusted, lambda _blob: Pulled(), lambda: True)
+    assert done == Handover(handed_over=1, waiting=1)
+    assert (stored(workshop, plain), stored(workshop, backed_up)) == ([(1, 1)], [])
+    assert "Input/output error" in kit.outbox.items()[0].why
+    assert kit.hand_over() == Handover(handed_over=1)
+
+
 def test_a_kit_that_was_set_back_is_found_and_both_contents_are_kept(
     kit: Kit, workshop: Workshop, tmp_path: Path
 ) -> None:
