@@ -121,7 +121,10 @@ class HubClient:
         """
         asked = {"token": token, "key": public_line(self._key)}
         answer = self._send("POST", "/v1/enrol", msgspec.json.encode(asked))
-        return msgspec.json.decode(answer.content, type=Enrolment)
+        try:
+            return msgspec.json.decode(answer.content, type=Enrolment)
+        except UNDECODABLE as error:
+            raise _other_version() from error
 
     def hello(self, version: str, free_bytes: int, waiting: int) -> None:
         """Say that this kit is there."""
@@ -181,10 +184,14 @@ def _upload(answer: httpx.Response) -> tuple[int, bool]:
     try:
         return int(answer.headers["upload-offset"]), answer.headers["upload-complete"] == "?1"
     except (KeyError, ValueError) as error:
-        raise ComeAgain(
-            "The workshop answered something that this program does not understand.",
-            "Bring kit and workshop to the same version.",
-        ) from error
+        raise _other_version() from error
+
+
+def _other_version() -> ComeAgain:
+    return ComeAgain(
+        "The workshop answered something that this program does not understand.",
+        "Bring kit and workshop to the same version.",
+    )
 
 
 def _refusal(answer: httpx.Response) -> FieldKitError:

@@ -67,7 +67,7 @@ class Outbox:
     backup_files: BackupFiles
 
     def freeze(self) -> list[str]:
-        """Make a record of every job that has events which are in none, and that is at rest.
+        """Make a record of every job that has events which are in none, and that no write changes.
 
         Returns:
             Jobs that must wait: no medium has the backup that belongs to them.
@@ -109,7 +109,7 @@ class Outbox:
     # Freezing ---------------------------------------------------------------------------------
 
     def _grown(self) -> list[tuple[str, int]]:
-        """Jobs at rest with events that are in no record, and the last event that is in one."""
+        """Jobs with events that are in no record, and the last event that is in one."""
 
         def work(tables: Tables) -> list[tuple[str, int]]:
             box, events, jobs = tables.outbox, tables.events, tables.jobs
