@@ -19,7 +19,7 @@ DEBIAN_FOR_SETUP := module:ensurepip=python3-venv
 DEBIAN_FOR_TESTS := age=age ssh-keygen=openssh-client objcopy=binutils pdftotext=poppler-utils \
 	systemd-analyze=systemd mke2fs=e2fsprogs mount=mount dbus-daemon=dbus library:libnm.so.0=libnm0 \
 	file:/usr/lib/python3/dist-packages/dbusmock/__init__.py=python3-dbusmock \
-	Xvfb=xvfb xdotool=xdotool file:/usr/lib/postgresql=postgresql
+	Xvfb=xvfb xdotool=xdotool chromium=chromium file:/usr/lib/postgresql=postgresql
 # What the screen draws with, on a desktop or without one; the wheels bring all the rest.
 DEBIAN_FOR_SCREEN := library:libGL.so.1=libgl1 library:libEGL.so.1=libegl1 \
 	library:libEGL_mesa.so.0=libegl-mesa0
