@@ -358,6 +358,8 @@ class Sync(_Body, frozen=True):
     handed_over: str = ""
     what: str = ""
     next_step: str = ""
+    changes_put_aside: list[str] = []
+    """Why what came from the workshop was not taken, a sentence for each; see `sync.changes`."""
 
 
 class SyncEnrol(_Body, frozen=True):

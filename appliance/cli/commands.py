@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from appliance.cli import car, jobs, kit, setup, sync, workshop
+from appliance.cli import car, jobs, kit, publish, setup, sync, workshop
 
 app = typer.Typer(
     name="fieldkit",
@@ -33,4 +33,5 @@ app.add_typer(kit.network_app, name="network", no_args_is_help=True)
 app.add_typer(kit.technician_app, name="technician", no_args_is_help=True)
 app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)
 app.add_typer(sync.sync_app, name="sync", no_args_is_help=True)
+workshop.workshop_app.add_typer(publish.publish_app, name="publish", no_args_is_help=True)
 app.add_typer(workshop.workshop_app, name="workshop", no_args_is_help=True)

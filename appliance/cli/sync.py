@@ -55,6 +55,7 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("waiting", f"{view.waiting} records"),
             ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
             ("handed over", view.handed_over),
+            *(("not taken", why) for why in view.changes_put_aside),
             ("", f"{view.what} {view.next_step}".strip()),
         )
         if text

@@ -72,7 +72,8 @@ def init(
     say("Next: fieldkit workshop serve")
 
 
-def _open(folder: Path | None, database: str, blobs: str = "") -> tuple[Hub, WorkshopKeys]:
+def open_workshop(folder: Path | None, database: str, blobs: str = "") -> tuple[Hub, WorkshopKeys]:
+    """The hub and the keys of the workshop in a folder."""
     from appliance.workshop.keys import workshop_dir  # noqa: PLC0415 - see above
     from appliance.workshop.program import open_hub  # noqa: PLC0415 - see above
 
@@ -101,7 +102,7 @@ def serve_hub(
     """Serve kits until Ctrl-C."""
     from appliance.workshop.program import serve  # noqa: PLC0415 - see above
 
-    hub, keys = _open(folder, database, blobs)
+    hub, keys = open_workshop(folder, database, blobs)
 
     def ready() -> None:
         if as_json:
@@ -126,7 +127,7 @@ def enrol(
     """Print a one-time code that lets one kit in; on the kit: fieldkit sync enrol CODE."""
     from appliance.sync.pairing import enrol_code  # noqa: PLC0415 - see above
 
-    hub, keys = _open(folder, database)
+    hub, keys = open_workshop(folder, database)
     host = address or keys.addresses[0]
     code = enrol_code(host, port, hub.new_token(name), keys.fingerprint)
     if as_json:
@@ -138,7 +139,7 @@ def enrol(
 @workshop_app.command("kits")
 def kits(folder: Folder = None, database: Database = "", as_json: Json = False) -> None:
     """List the kits that were let in."""
-    hub, _ = _open(folder, database)
+    hub, _ = open_workshop(folder, database)
     found = hub.kits()
     if as_json:
         say_json({"kits": found})
@@ -160,7 +161,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Shut a kit out, at once; what it handed over stays."""
-    hub, _ = _open(folder, database)
+    hub, _ = open_workshop(folder, database)
     fitting = [one["id"] for one in hub.kits() if kit in (one["id"], one["name"])]
     if len(fitting) != 1:
         raise UsageError(

@@ -10,6 +10,7 @@ from appliance.identity.unlocking import (
     add_technician,
     change_passphrase,
     list_technicians,
+    remove_technician,
     unlock,
 )
 from appliance.identity.wallclock import moment
@@ -28,6 +29,7 @@ __all__ = [
     "init_kit",
     "list_technicians",
     "moment",
+    "remove_technician",
     "sign_acknowledgment",
     "sign_checks",
     "sign_profile",

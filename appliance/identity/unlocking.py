@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.age import Identity, parse_identity
-from appliance.durable import write_durably
+from appliance.durable import sync_folder, write_durably
 from appliance.errors import NotPermittedError, PassphraseError
 from appliance.identity.kit import (
     DATABASE_KEY,
@@ -120,8 +120,35 @@ def add_technician(unlocked: Unlocked, name: str, role: str, passphrase: str) ->
     # Trust first: after a power cut in between, a key that nobody holds is trusted, which harms
     # nothing and is replaced at the next try. The other way round, their signatures would be
     # refused for a reason nobody could see.
-    _trust_technician(unlocked.state, new_name, key)
+    signer = signer_line(technician_principal(new_name), key.public_key())
+    _set_trust(unlocked.state, new_name, signer)
     _keep(path, msgspec.json.encode(slot), 0o600)
+
+
+def remove_technician(state: Path, name: str) -> None:
+    """Take a technician off this kit: they cannot unlock it, and nothing that they sign counts.
+
+    What they signed before stays readable; one who is not here is no error.
+
+    Raises:
+        NotPermittedError: they are the last owner, without whom nobody could add another one.
+        BadInputError: nobody can have that name, or a slot file is damaged.
+        UnavailableError: the state folder cannot be written.
+    """
+    gone = checked_name(name)
+    people = list_technicians(state)
+    owners = [one for one, role in people if role == "owner"]
+    if owners == [gone]:
+        raise NotPermittedError(
+            f"'{gone}' is the only owner of this kit.", "Add another owner on the kit first."
+        )
+    # Trust first: after a power cut in between they can unlock, but nothing they sign is taken.
+    _set_trust(state, gone, "")
+    try:
+        slot_path(state / "keys", gone).unlink(missing_ok=True)
+        sync_folder(state / "keys" / "technicians")
+    except OSError as error:
+        raise _cannot_keep(gone, error) from error
 
 
 def change_passphrase(state: Path, name: str, old: str, new: str) -> None:
@@ -203,19 +230,24 @@ def _unseal_all(state: Path, slot: Slot, master_key: bytes, seed: bytes) -> Unlo
         ) from error
 
 
-def _trust_technician(state: Path, name: str, key: Ed25519PrivateKey) -> None:
+def _set_trust(state: Path, name: str, signer: str) -> None:
+    """Put a technician's line among the allowed signers, or take it out with an empty one."""
     path = state / "trust" / "allowed_signers"
     principal = technician_principal(name)
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if line.split(maxsplit=1)[:1] != [principal]]
-    _keep(path, "".join([*kept, signer_line(principal, key.public_key())]).encode(), 0o644)
+    _keep(path, "".join([*kept, signer]).encode(), 0o644)
 
 
 def _keep(path: Path, data: bytes, mode: int) -> None:
     try:
         write_durably(path, data, mode)
     except OSError as error:
-        raise UnavailableError(
-            f"The kit cannot write down {path.name}: {error.strerror}.",
-            "Free space in the state folder or mend its medium, then try again.",
-        ) from error
+        raise _cannot_keep(path.name, error) from error
+
+
+def _cannot_keep(what: str, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"The kit cannot write down {what}: {error.strerror}.",
+        "Free space in the state folder or mend its medium, then try again.",
+    )

@@ -32,6 +32,7 @@ _DATA = Path(__file__).parent / "data"
 _WINDOWS = "voltage-windows"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MAX_PROFILE_SIZE = 4 * 1024 * 1024
+_ASK_WORKSHOP = "Ask the workshop for the signed profile and put both files side by side."
 _SPELLED_OUT: dict[str, type[msgspec.Struct]] = {"voltage": VoltageWindow}
 
 
@@ -87,6 +88,55 @@ def install_shipped_profiles(state: Path, sign: Callable[[bytes], bytes]) -> lis
     return installed
 
 
+def install_profile(state: Path, name: str, document: bytes, signature: bytes) -> Path:
+    """Put a signed profile in place of what this kit had under its name.
+
+    Args:
+        state: the kit's state folder.
+        name: what the profile must be called.
+        document: its TOML text.
+        signature: the workshop's armoured SSHSIG over it.
+
+    Raises:
+        ProfileNotSigned: the workshop that this kit trusts did not sign it.
+        ProfileError: a field is wrong, or it has another name.
+        OSError: the folder cannot be written.
+    """
+    path = profile_path(state, name)
+    _check_signature(document, signature, path, state)
+    _check_name(parse_profile(document, path), name, document, path)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # The signature first, as in `install_shipped_profiles`.
+    _put(signature_path(path), signature)
+    _put(path, document)
+    return path
+
+
+def remove_profile(state: Path, name: str) -> None:
+    """Take a profile off this kit; one that is not there is no error.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = profile_path(state, name)
+    path.unlink(missing_ok=True)
+    signature_path(path).unlink(missing_ok=True)
+
+
+def profile_path(state: Path, name: str) -> Path:
+    """Where the profile of a name lies on a kit.
+
+    Raises:
+        BadInputError: no profile can have that name.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadInputError(
+            f"No profile can be called '{name[:80]}'.",
+            "Use small letters, digits, dashes and underscores.",
+        )
+    return state / "profiles" / f"{name}.toml"
+
+
 def _put(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
@@ -118,12 +168,15 @@ def load_profile(name_or_file: str, state: Path) -> LoadedProfile:
     document = _read(path, state)
     _verify(document, path, state)
     profile = parse_profile(document, path)
-    if is_name and profile.name != name_or_file:
-        line = line_of(document.decode(), ("name",))
-        raise _wrong(
-            path, line, ("name",), f"the file is named {name_or_file!r}, the profile is not"
-        )
+    if is_name:
+        _check_name(profile, name_or_file, document, path)
     return LoadedProfile(profile, path, hashlib.sha256(document).hexdigest())
+
+
+def _check_name(profile: Profile, name: str, document: bytes, path: Path) -> None:
+    if profile.name != name:
+        line = line_of(document.decode(), ("name",))
+        raise _wrong(path, line, ("name",), f"the file is named {name!r}, the profile is not")
 
 
 def _read(path: Path, state: Path) -> bytes:
@@ -150,23 +203,28 @@ def _read(path: Path, state: Path) -> bytes:
 
 def _verify(document: bytes, path: Path, state: Path) -> None:
     signature_file = signature_path(path)
-    next_step = "Ask the workshop for the signed profile and put both files side by side."
     try:
         signature = signature_file.read_bytes()
     except OSError as error:
         raise ProfileNotSigned(
-            f"The profile {path} is not signed: {signature_file.name} {_cannot(error)}.", next_step
+            f"The profile {path} is not signed: {signature_file.name} {_cannot(error)}.",
+            _ASK_WORKSHOP,
         ) from error
+    _check_signature(document, signature, path, state)
+
+
+def _check_signature(document: bytes, signature: bytes, path: Path, state: Path) -> None:
     try:
         signers = AllowedSigners.load(state / "trust" / "allowed_signers")
         principal = verify(document, signature, NAMESPACE_PROFILE, signers)
     except SignatureError as error:
         raise ProfileNotSigned(
-            f"The signature of the profile {path} does not hold: {error.what}", next_step
+            f"The signature of the profile {path} does not hold: {error.what}", _ASK_WORKSHOP
         ) from error
     if principal != WORKSHOP:
         raise ProfileNotSigned(
-            f"The profile {path} is signed by {principal!r}, not by the workshop.", next_step
+            f"The profile {path} is signed by {principal!r}, not by the workshop.",
+            _ASK_WORKSHOP,
         )
 
 

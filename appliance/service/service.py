@@ -97,7 +97,7 @@ class Service:
         self._people = threading.Lock()
         """Whoever changes slots and the list of trust; reading them needs none."""
         self._opened: _Opened | None = None
-        self._syncing = Syncing(state, self._writes)
+        self._syncing = Syncing(state, self._writes, self._people)
 
     def __enter__(self) -> Service:
         self._ingest.start()

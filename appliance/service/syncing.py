@@ -28,11 +28,13 @@ from appliance.errors import NotPermittedError
 from appliance.identity import Unlocked
 from appliance.identity.wallclock import moment
 from appliance.service.book import Book
+from appliance.sync.changes import Inbox
 from appliance.sync.handover import BlobAway, hand_over
 from appliance.sync.hubclient import ComeAgain, Paused
 from appliance.sync.outbox import Outbox
 from appliance.sync.pairing import Pairing, enrol, load_pairing
 from appliance.sync.record import BlobKind, BlobRef
+from appliance.sync.requests import kit_id
 from hw.config import MediaConfig
 from hw.errors import FieldKitError
 
@@ -100,10 +102,12 @@ class Syncing:
     Attributes:
         state: the kit's state folder.
         writing: is a write under way?
+        people: held while the kit's technicians are changed.
     """
 
     state: Path
     writing: Callable[[], bool]
+    people: threading.Lock
     _kit: _Kit | None = None
     _view: Sync = field(default_factory=lambda: Sync(state="not_set_up"))
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -212,6 +216,8 @@ class Syncing:
             free = shutil.disk_usage(self.state).free
             hub.hello(version("fieldkit"), free, waiting)
             done = hand_over(outbox, hub, pairing.signers(), kit.open_blob, may_go_on)
+            inbox = self._inbox(kit, pairing)
+            inbox.fetch(hub.changes, may_go_on)
         left = outbox.items()
         what = next((item.why for item in left if item.why), "")
         if without_medium and not what:
@@ -223,10 +229,15 @@ class Syncing:
             state="waiting" if waiting else "idle",
             waiting=waiting,
             put_aside=len(outbox.items(("QUARANTINED",))),
+            changes_put_aside=[aside.why for aside in inbox.put_aside()],
             handed_over=moment().wall if done.handed_over else self._view.handed_over,
             what=what,
             next_step="Insert the medium." if what else "",
         )
+
+    def _inbox(self, kit: _Kit, pairing: Pairing) -> Inbox:
+        this = kit_id(kit.unlocked.kit_key.public_key())
+        return Inbox(kit.book.store, self.state, this, pairing.signers(), self.people)
 
     def _tell(self, error: FieldKitError) -> None:
         """Say what keeps it, once for each reason, and take a longer pause."""

@@ -65,6 +65,30 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX outbox_by_state ON outbox (state, sequence)",
         ),
     ),
+    (
+        "what came down from the workshop",
+        (
+            # The version that is known of each subject; nothing older of it is ever applied.
+            (
+                "CREATE TABLE changes (kind TEXT NOT NULL, subject TEXT NOT NULL,"
+                " version INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (kind, subject))"
+                " WITHOUT ROWID"
+            ),
+            (
+                "CREATE TABLE changes_aside (number INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+                " subject TEXT NOT NULL, why TEXT NOT NULL)"
+            ),
+            (
+                "CREATE TABLE orders (id TEXT PRIMARY KEY, reference TEXT NOT NULL UNIQUE,"
+                " document BLOB NOT NULL)"
+            ),
+            (
+                "CREATE TABLE texts (name TEXT NOT NULL, language TEXT NOT NULL,"
+                " version INTEGER NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL,"
+                " PRIMARY KEY (name, language)) WITHOUT ROWID"
+            ),
+        ),
+    ),
 )
 """`(name, statements)`, in order; the version of a database is how many were applied."""
 
@@ -84,6 +108,10 @@ class Tables:
     jobs: Any
     subjects: Any
     outbox: Any
+    changes: Any
+    changes_aside: Any
+    orders: Any
+    texts: Any
 
     @classmethod
     def bound(cls, database: APSWDatabase) -> Tables:
@@ -111,4 +139,8 @@ _COLUMNS = {
         "why",
         "receipt",
     ),
+    "changes": ("kind", "subject", "version", "sha256"),
+    "changes_aside": ("number", "kind", "subject", "why"),
+    "orders": ("id", "reference", "document"),
+    "texts": ("name", "language", "version", "sha256", "text"),
 }

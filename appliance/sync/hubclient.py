@@ -18,6 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
+from appliance.sync.change import Changes
 from appliance.sync.requests import sign_request
 from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
 from hw.sshsig import public_line
@@ -152,6 +153,14 @@ class HubClient:
     def receipt(self, record: str) -> bytes:
         """The receipt for a record that was sent before."""
         return self._send("GET", f"/v1/receipts/{record}").content
+
+    def changes(self, after: int) -> Changes:
+        """What the workshop has for this kit after a number; nothing of it is checked here."""
+        answer = self._send("GET", f"/v1/changes?after={after}")
+        try:
+            return msgspec.json.decode(answer.content, type=Changes)
+        except UNDECODABLE as error:
+            raise _other_version() from error
 
     def _send(self, method: str, target: str, body: bytes = b"") -> httpx.Response:
         answer = self._try(method, target, body)

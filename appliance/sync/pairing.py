@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from appliance.durable import write_durably
+from appliance.sync.change import NAMESPACE_CHANGE
 from appliance.sync.hubclient import COMES_AGAIN, ComeAgain, HubClient, tls_for
 from appliance.sync.receipt import NAMESPACE_RECEIPT
 from hw.errors import UNDECODABLE, BadInputError, UsageError
@@ -39,7 +40,7 @@ class Pairing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         address: `https://host:port`.
         authority: certificate of the workshop's authority, PEM.
-        workshop_key: OpenSSH line of the key that signs receipts.
+        workshop_key: OpenSSH line of the key that signs receipts and changes.
         name: what the office calls this kit.
     """
 
@@ -53,9 +54,10 @@ class Pairing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return HubClient(self.address, tls_for(self.authority), key)
 
     def signers(self) -> AllowedSigners:
-        """Whose receipts count."""
+        """Whose receipts and changes count."""
         key = parse_public_line(self.workshop_key).public_bytes_raw()
-        return AllowedSigners((Signer(("workshop",), frozenset({NAMESPACE_RECEIPT}), key),))
+        namespaces = frozenset({NAMESPACE_RECEIPT, NAMESPACE_CHANGE})
+        return AllowedSigners((Signer(("workshop",), namespaces, key),))
 
 
 def load_pairing(state: Path) -> Pairing | None:

@@ -76,6 +76,7 @@ def make_hub_app(hub: Hub, authority: str) -> Starlette:
             Route("/v1/blobs/{sha256}", rules.blob, methods=["HEAD", "PATCH"]),
             Route("/v1/records/{record}", rules.record, methods=["PUT"]),
             Route("/v1/receipts/{record}", rules.receipt, methods=["GET"]),
+            Route("/v1/changes", rules.changes, methods=["GET"]),
         ],
         exception_handlers={
             HubError: _told,
@@ -151,6 +152,13 @@ class _Routes:
             lambda: self._hub.receipt(self._signer(request, b"").kit, name)
         )
         return Response(receipt, media_type="application/json")
+
+    async def changes(self, request: Request) -> Response:
+        after = _number(request.query_params.get("after", "0"))
+        found = await anyio.to_thread.run_sync(
+            lambda: self._hub.changes(self._signer(request, b"").kit, after)
+        )
+        return _json(found, 200)
 
     def _signer(self, request: Request, body: bytes) -> Caller:
         return _caller(request, body, self._hub.key_of)

@@ -18,11 +18,13 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 from peewee import IntegrityError
 
 from appliance.identity.trust import KIT
 from appliance.records.errors import ChainBroken
 from appliance.records.view import JobView, advance, search_text
+from appliance.sync.change import Change, Changes
 from appliance.sync.receipt import sign_receipt
 from appliance.sync.record import (
     BlobRef,
@@ -42,6 +44,7 @@ from appliance.workshop.errors import (
     TooLarge,
     Unsigned,
 )
+from appliance.workshop.feed import changes_for, publish
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
 from hw.sshsig import AllowedSigners, Signer, parse_public_line, public_line
@@ -194,6 +197,21 @@ class Hub:
         nonces.insert(
             kit=caller.kit, nonce=caller.nonce, expires=caller.created + MAX_AGE_S + 1
         ).execute()
+
+    def changes(self, kit: str, after: int) -> Changes:
+        """What the workshop has for a kit after a number, a page at a time.
+
+        Raises:
+            Revoked: the kit was shut out.
+        """
+        with self.database.transaction() as tables:
+            self._admit(tables, kit)
+            return changes_for(tables, kit, after)
+
+    def publish(self, kind: str, subject: str, body: Struct) -> Change:
+        """Tell every kit something (`appliance.workshop.feed`)."""
+        with self.database.transaction() as tables:
+            return publish(self.database, tables, self.key, kind, subject, body)
 
     # Blobs ------------------------------------------------------------------------------------
 

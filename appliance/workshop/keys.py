@@ -26,10 +26,11 @@ from appliance.age import parse_recipient as parse_age_recipient
 from appliance.durable import sync_folder, write_durably
 from appliance.sync.pairing import authority_fingerprint
 from hw.errors import BadInputError, UsageError
+from hw.sshsig import public_line
 
 AUTHORITY, AUTHORITY_KEY = "authority.pem", "authority.key"
 TLS, TLS_KEY = "tls.pem", "tls.key"
-SIGNING_KEY = "signing.key"
+SIGNING_KEY, SIGNING_PUBLIC = "signing.key", "signing.pub"
 IDENTITY = "age-identity.txt"
 RECIPIENTS = "recipients"
 AUTHORITY_YEARS, TLS_DAYS = 20, 825
@@ -44,7 +45,7 @@ class WorkshopKeys:
 
     Attributes:
         folder: where they lie.
-        signing: signs receipts.
+        signing: signs receipts, changes and profiles.
         authority: certificate of the workshop's authority, PEM.
         workshop_recipient, recovery_recipient: who can open backups besides the kit, `age1…`.
     """
@@ -101,6 +102,8 @@ def init_workshop(
     _make_tls(stage, addresses)
     signing = Ed25519PrivateKey.generate()
     write_durably(stage / SIGNING_KEY, _pem(signing))
+    # For kits that are to take this workshop's profiles: fieldkit init --workshop-key.
+    write_durably(stage / SIGNING_PUBLIC, f"{public_line(signing)}\n".encode(), 0o644)
     write_durably(stage / IDENTITY, f"# public key: {recipient}\n{identity}\n".encode())
     text = f"# workshop\n{recipient}\n# recovery\n{recovery_recipient}\n"
     write_durably(stage / RECIPIENTS, text.encode(), 0o644)

@@ -45,6 +45,8 @@ class Models:
         conflicts: what was refused because something else was taken before; for the office.
         jobs: what a list shows of a job, made of its records.
         blobs: what lies whole in the store.
+        counters: numbers that are given once, each by its name.
+        changes: what kits are told, in the words that were signed.
     """
 
     kits: Any
@@ -54,6 +56,8 @@ class Models:
     conflicts: Any
     jobs: Any
     blobs: Any
+    counters: Any
+    changes: Any
 
 
 class HubDatabase:
@@ -197,4 +201,20 @@ def _models(of: Database) -> Models:
         size = BigIntegerField()
         stored = BigIntegerField()
 
-    return Models(Kit, Token, Nonce, Record, Conflict, Job, Blob)
+    class Counter(Table):
+        name = TextField(primary_key=True)
+        value = BigIntegerField()
+
+    class Change(Table):
+        number = BigIntegerField(primary_key=True)
+        kit = TextField(index=True)
+        kind = TextField()
+        subject = TextField()
+        version = BigIntegerField()
+        document = TextField()
+        signature = TextField()
+
+        class Meta:
+            indexes = ((("kind", "subject", "version"), True),)
+
+    return Models(Kit, Token, Nonce, Record, Conflict, Job, Blob, Counter, Change)

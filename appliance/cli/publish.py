@@ -1,0 +1,114 @@
+"""Commands of the workshop's own machine that tell every kit something."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from appliance.cli.options import Json
+from appliance.cli.output import read_file, say, say_json
+from appliance.cli.workshop import Database, Folder, open_workshop
+from appliance.profiles.loader import parse_profile, signature_path
+from appliance.sync.change import ProfileIssued, Revocation, TextIssued
+from hw.errors import BadInputError, UsageError
+from hw.sshsig import sign
+from hw.statements import NAMESPACE_PROFILE
+
+publish_app = typer.Typer(help="Tell every kit: profiles, texts, and what counts no more.")
+
+
+class Revocable(StrEnum):
+    """What a kit can be told not to trust any more."""
+
+    TECHNICIAN = "technician"
+    PROFILE = "profile"
+
+
+@publish_app.command("profile")
+def profile(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A profile, NAME.toml.")],
+    folder: Folder = None,
+    database: Database = "",
+    as_json: Json = False,
+) -> None:
+    """Give a profile to every kit. With no FILE.sig beside it, the workshop's key signs it.
+
+    A kit takes it only if it was made for this workshop:
+    fieldkit init --workshop-key keys/signing.pub.
+    """
+    document = read_file(file, "profile")
+    name = parse_profile(document, file).name
+    beside = signature_path(file)
+    hub, keys = open_workshop(folder, database)
+    signature = (
+        read_file(beside, "signature")
+        if beside.exists()
+        else sign(document, keys.signing, NAMESPACE_PROFILE)
+    )
+    issued = ProfileIssued(
+        name=name, document=document.decode(), signature=_text(signature, beside)
+    )
+    _told(hub.publish("profile", name, issued).version, f"profile {name}", as_json=as_json)
+
+
+@publish_app.command("text")
+def text(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="terms, immobiliser, …")],
+    language: Annotated[str, typer.Argument(metavar="LANGUAGE", help="en, af or de.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="UTF-8 text.")],
+    folder: Folder = None,
+    database: Database = "",
+    as_json: Json = False,
+) -> None:
+    """Give a text that people agree to to every kit; it replaces the one of that name."""
+    issued = _checked_text(name, language, _text(read_file(file, "text"), file))
+    hub, _ = open_workshop(folder, database)
+    change = hub.publish("text", f"{name}/{language}", issued)
+    _told(change.version, f"text {name} ({language})", as_json=as_json)
+
+
+@publish_app.command("revocation")
+def revocation(
+    what: Annotated[Revocable, typer.Argument(help="What kind of thing.")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    folder: Folder = None,
+    database: Database = "",
+    as_json: Json = False,
+) -> None:
+    """Take a technician or a profile off every kit, also off those that are enrolled later.
+
+    A kit itself is shut out with: fieldkit workshop revoke.
+    """
+    hub, _ = open_workshop(folder, database)
+    revoked = Revocation(what=what.value, name=name)
+    change = hub.publish("revocation", f"{what.value}/{name}", revoked)
+    _told(change.version, f"revocation of the {what.value} {name}", as_json=as_json)
+
+
+def _checked_text(name: str, language: str, content: str) -> TextIssued:
+    issued = {"name": name, "language": language, "text": content}
+    try:
+        return msgspec.convert(issued, TextIssued)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"This is no text for kits: {error}.",
+            "Name it in small letters, its language in two, and give a file that is not empty.",
+        ) from error
+
+
+def _text(content: bytes, file: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{file} is not UTF-8 text.", "Save it as UTF-8.") from error
+
+
+def _told(version: int, what: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"published": what, "version": version})
+    else:
+        say(f"Version {version} of the {what} goes to every kit when it next comes.")

@@ -1,0 +1,89 @@
+"""A work order, as the workshop and its kits know it: whose car, what is wrong, what was agreed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from appliance.sync.record import Uuid7
+from hw.plan import Sha256
+
+Way = Literal["visit", "mail_in"]
+OrderState = Literal["booked", "on_the_way", "at_the_bench", "done", "withdrawn"]
+OPEN: tuple[OrderState, ...] = ("booked", "on_the_way", "at_the_bench")
+"""States of an order that somebody still has to work on."""
+
+REFERENCE = "^W-[0-9A-HJKMNP-TV-Z]{5}$"
+"""Letters and digits that no two people read differently (Crockford's base 32)."""
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Agreed(_Strict, frozen=True, kw_only=True):
+    """A text that the customer accepted with the order.
+
+    Attributes:
+        text, version, language, sha256: which; the hash is of the text's UTF-8 bytes.
+        name: as the customer typed it.
+        strokes: their drawn signature, each stroke a list of points `[x, y]` on a pad of 600 by
+            200; empty where they signed by typing alone.
+        wall: when, by the workshop's clock (RFC 3339).
+    """
+
+    text: str
+    version: int
+    language: str
+    sha256: Sha256
+    name: str
+    strokes: list[list[tuple[int, int]]] = []
+    wall: str
+
+
+class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
+    """See the module.
+
+    Attributes:
+        order: its id.
+        reference: what people say to each other, such as `W-7K3F2`.
+        way: the technician visits the car, or its part comes by mail.
+        address: where the technician goes, or where the part is sent back to.
+        appointment: local date and time as the office wrote it, empty for none.
+        no_vin: why there is no VIN; empty where there is one.
+        photos: SHA-256 of each, which lies in the workshop's store.
+    """
+
+    order: Uuid7
+    reference: Annotated[str, Meta(pattern=REFERENCE)]
+    way: Way
+    state: OrderState
+    customer: str
+    phone: str
+    email: str = ""
+    address: str = ""
+    appointment: str = ""
+    make: str = ""
+    model: str = ""
+    year: int | None = None
+    vin: str = ""
+    no_vin: str = ""
+    fault_codes: str = ""
+    symptoms: str = ""
+    tried: str = ""
+    photos: list[Sha256] = []
+    agreed: list[Agreed] = []
+    made: str
+
+    @property
+    def car(self) -> str:
+        """Make, model and year in one line."""
+        return " ".join(str(part) for part in (self.make, self.model, self.year) if part)
+
+
+class OrderGone(_Strict, frozen=True, tag_field="about", tag="gone"):
+    """An order that this kit has nothing more to do with: done, withdrawn, or another kit's."""
+
+    order: Uuid7
+    state: Literal["done", "withdrawn", "elsewhere"]

@@ -1,0 +1,378 @@
+"""What goes down to kits, over real TLS: signed, once, in order, to whom it is for."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.age import new_identity
+from appliance.identity import init_kit, list_technicians
+from appliance.profiles.loader import load_profile
+from appliance.store import Store
+from appliance.sync.change import (
+    NAMESPACE_CHANGE,
+    Change,
+    Changes,
+    Numbered,
+    ProfileIssued,
+    Revocation,
+    TextIssued,
+    seal_change,
+)
+from appliance.sync.changes import Inbox
+from appliance.sync.hubclient import HubClient, Paused
+from appliance.sync.order import Order, OrderGone
+from appliance.sync.requests import kit_id
+from appliance.workshop.feed import PAGE, changes_for, publish
+from appliance.workshop.tables import HubDatabase
+from hw.errors import BadInputError
+from hw.sshsig import AllowedSigners, Signer, public_line, sign
+from hw.statements import NAMESPACE_PROFILE
+from tests.appliance.workshop.conftest import Workshop
+
+PROFILE = Path("appliance/profiles/data/generic-uds.toml").read_bytes()
+OWNER, TECHNICIAN = "maria", "jo"
+ORDER = "01a20000-0000-7000-8000-00000000000c"
+
+
+@pytest.fixture(scope="module")
+def made_state(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kit that trusts the workshop's profiles."""
+    state = tmp_path_factory.mktemp("kit") / "state"
+    init_kit(
+        state,
+        technicians=[
+            (OWNER, "owner", "correct horse battery"),
+            (TECHNICIAN, "technician", "another long sentence"),
+        ],
+        workshop_recipient=new_identity()[1],
+        recovery_recipient=new_identity()[1],
+        config={
+            "voltage": {"sensor": "ina219:///dev/i2c-1/0x40"},
+            "media": {"a": str(state / "a"), "b": str(state / "b"), "simulated": True},
+        },
+        workshop_key=public_line(workshop.keys.signing),
+    )
+    return state
+
+
+class Kit:
+    """A kit's inbox and its connection."""
+
+    def __init__(self, workshop: Workshop, state: Path, store: Store, hub: HubClient, id_: str):
+        self.state, self.store, self.hub, self.id = state, store, hub, id_
+        self.workshop = workshop
+        signing = workshop.keys.signing.public_key().public_bytes_raw()
+        trusted = AllowedSigners((Signer(("workshop",), frozenset({NAMESPACE_CHANGE}), signing),))
+        self.inbox = Inbox(store, state, id_, trusted, threading.Lock())
+
+    def fetch(self) -> int:
+        return self.inbox.fetch(self.hub.changes, lambda: True)
+
+    def text(self, name: str) -> list[tuple[int, str]]:
+        rows = self.store.run(lambda t: list(t.texts.select().where(t.texts.name == name)))
+        return [(row["version"], row["text"]) for row in rows]
+
+    def orders(self) -> list[str]:
+        return self.store.run(lambda t: [str(row["reference"]) for row in t.orders.select()])
+
+    def whys(self, subject: str) -> list[str]:
+        return [one.why for one in self.inbox.put_aside() if one.subject == subject]
+
+
+@pytest.fixture
+def kit(workshop: Workshop, made_state: Path, tmp_path: Path) -> Iterator[Kit]:
+    key = Ed25519PrivateKey.generate()
+    state = Path(shutil.copytree(made_state, tmp_path / "state"))
+    with Store(state / "appliance.db", bytes(32)) as store, workshop.enrolled(key) as hub:
+        found = Kit(workshop, state, store, hub, kit_id(key.public_key()))
+        found.fetch()  # what other tests told every kit
+        yield found
+
+
+def text(words: str, name: str = "terms") -> TextIssued:
+    return TextIssued(name=name, language="en", text=words)
+
+
+def order(reference: str = "W-7K3F2") -> Order:
+    return Order(
+        order=ORDER,
+        reference=reference,
+        way="visit",
+        state="booked",
+        customer="Zoë Müller",
+        phone="+49 30 1234567",
+        made="2026-11-27T08:00:00Z",
+    )
+
+
+def sealed(
+    number: int,
+    key: Ed25519PrivateKey,
+    kind: str = "text",
+    version: int = 1,
+    words: str = "Forged.",
+    kit: str = "",
+) -> Numbered:
+    body = msgspec.to_builtins(text(words, "forged"))
+    change = Change(
+        format="fieldkit-change/1",
+        number=number,
+        kit=kit,
+        kind=kind,
+        subject="forged/en",
+        version=version,
+        body=body,
+    )
+    return seal_change(change, key)
+
+
+def test_a_text_goes_to_every_kit_and_a_later_version_takes_its_place(
+    kit: Kit, workshop: Workshop
+) -> None:
+    first = workshop.hub.publish("text", "terms/en", text("We take care."))
+    assert kit.fetch() == 1
+    assert kit.text("terms") == [(first.version, "We take care.")]
+    second = workshop.hub.publish("text", "terms/en", text("We take great care."))
+    assert kit.fetch() == 1
+    assert second.version == first.version + 1
+    assert kit.text("terms") == [(second.version, "We take great care.")]
+    assert kit.fetch() == 0
+    assert kit.inbox.put_aside() == []
+
+
+def test_what_came_before_and_what_is_older_does_nothing(kit: Kit, workshop: Workshop) -> None:
+    workshop.hub.publish("text", "old/en", text("First.", "old"))
+    workshop.hub.publish("text", "old/en", text("Second.", "old"))
+    before = kit.hub.changes(0)
+    kit.fetch()
+    known = kit.text("old")
+    for one in before.changes:
+        kit.inbox.take(one)
+    assert kit.text("old") == known
+    assert known[0][1] == "Second."
+    assert kit.inbox.put_aside() == []
+
+
+def test_a_change_that_another_key_signed_or_that_was_touched_is_put_aside_and_the_rest_goes_on(
+    kit: Kit, workshop: Workshop
+) -> None:
+    good = workshop.hub.publish("text", "rest/en", text("The rest.", "rest"))
+    real = seal_change(good, workshop.keys.signing)
+    forged = sealed(good.number + 1, Ed25519PrivateKey.generate())
+    touched = Numbered(
+        number=good.number + 2,
+        document=real.document.replace("The rest.", "The best."),
+        signature=real.signature,
+    )
+    moved = msgspec.structs.replace(real, number=good.number + 3)
+    unreadable = Numbered(number=good.number + 4, document="{", signature="no signature")
+    last = sealed(good.number + 5, workshop.keys.signing, words="Real.")
+    pages = [Changes(changes=[real, forged, touched, moved, unreadable, last], more=False, last=99)]
+    kit.inbox.fetch(lambda _after: pages.pop(0), lambda: True)
+    assert kit.text("rest") == [(good.version, "The rest.")]
+    assert kit.text("forged") == [(1, "Real.")]
+    aside = {one.number - good.number: one.why for one in kit.inbox.put_aside()}
+    assert set(aside) == {1, 2, 3, 4}
+    assert f"is number {good.number}" in aside[3]
+
+
+def test_a_kind_that_this_program_does_not_know_is_put_aside_until_a_version_that_it_knows(
+    kit: Kit, workshop: Workshop
+) -> None:
+    kit.inbox.take(sealed(1000, workshop.keys.signing, kind="weather"))
+    assert "does not know the kind 'weather'" in kit.whys("forged/en")[0]
+    bad = Change(
+        format="fieldkit-change/1",
+        number=1001,
+        kit="",
+        kind="text",
+        subject="forged/en",
+        version=1,
+        body={"name": "forged", "language": "en", "text": "x", "colour": "red"},
+    )
+    kit.inbox.take(seal_change(bad, workshop.keys.signing))
+    assert any("colour" in why for why in kit.whys("forged/en"))
+    kit.inbox.take(sealed(1002, workshop.keys.signing, version=2, words="Mended."))
+    assert kit.text("forged") == [(2, "Mended.")]
+    assert [one.kind for one in kit.inbox.put_aside()] == ["weather"]
+
+
+def test_other_content_under_a_known_version_is_told(kit: Kit, workshop: Workshop) -> None:
+    kit.inbox.take(sealed(1000, workshop.keys.signing, words="One."))
+    kit.inbox.take(sealed(1001, workshop.keys.signing, words="Other."))
+    assert kit.text("forged") == [(1, "One.")]
+    assert "came before with other content" in kit.whys("forged/en")[0]
+
+
+def test_an_order_of_another_kit_is_not_handed_out_and_not_taken(
+    kit: Kit, workshop: Workshop
+) -> None:
+    database, key = workshop.hub.database, workshop.keys.signing
+    with database.transaction() as tables:
+        other = publish(database, tables, key, "order", ORDER, order(), kit="SHA256:other")
+    assert kit.fetch() == 0
+    assert all(one.number != other.number for one in kit.hub.changes(0).changes)
+    kit.inbox.take(seal_change(other, key))
+    assert kit.orders() == []
+    assert any("for another kit" in one.why for one in kit.inbox.put_aside())
+    with database.transaction() as tables:
+        publish(database, tables, key, "order", ORDER, order(), kit=kit.id)
+    kit.fetch()
+    assert kit.orders() == ["W-7K3F2"]
+    with database.transaction() as tables:
+        gone = OrderGone(order=ORDER, state="elsewhere")
+        publish(database, tables, key, "order", ORDER, gone, kit=kit.id)
+    kit.fetch()
+    assert kit.orders() == []
+
+
+def test_a_profile_is_installed_only_if_the_workshop_signed_it_and_can_be_taken_back(
+    kit: Kit, workshop: Workshop
+) -> None:
+    def issued(key: Ed25519PrivateKey, document: bytes = PROFILE) -> ProfileIssued:
+        signature = sign(document, key, NAMESPACE_PROFILE).decode()
+        return ProfileIssued(name="generic-uds", document=document.decode(), signature=signature)
+
+    stranger = Ed25519PrivateKey.generate()
+    workshop.hub.publish("profile", "generic-uds", issued(stranger))
+    kit.fetch()
+    assert "does not hold" in kit.whys("generic-uds")[0]
+    with pytest.raises(BadInputError):
+        load_profile("generic-uds", kit.state)
+
+    workshop.hub.publish("profile", "generic-uds", issued(workshop.keys.signing))
+    kit.fetch()
+    assert load_profile("generic-uds", kit.state).profile.name == "generic-uds"
+    assert kit.whys("generic-uds") == []
+
+    renamed = PROFILE.replace(b'name = "generic-uds"', b'name = "other"')
+    workshop.hub.publish("profile", "generic-uds", issued(workshop.keys.signing, renamed))
+    kit.fetch()
+    assert "the profile is not" in kit.whys("generic-uds")[0]
+    assert load_profile("generic-uds", kit.state).profile.name == "generic-uds"
+
+    name = "profile/generic-uds"
+    workshop.hub.publish("revocation", name, Revocation(what="profile", name="generic-uds"))
+    kit.fetch()
+    with pytest.raises(BadInputError):
+        load_profile("generic-uds", kit.state)
+
+
+@pytest.mark.parametrize("name", ["../../kit", "..", "a/b", ""])
+def test_a_name_that_leads_out_of_the_folder_is_put_aside(
+    kit: Kit, workshop: Workshop, name: str
+) -> None:
+    before, subject = sorted(kit.state.rglob("*")), f"path {name}"
+    signature = sign(PROFILE, workshop.keys.signing, NAMESPACE_PROFILE).decode()
+    issued = ProfileIssued(name=name, document=PROFILE.decode(), signature=signature)
+    workshop.hub.publish("profile", subject, issued)
+    for what in ("profile", "technician"):
+        revoked = msgspec.convert({"what": what, "name": name}, Revocation)
+        workshop.hub.publish("revocation", subject, revoked)
+    kit.fetch()
+    assert len(kit.whys(subject)) == 3
+    assert sorted(kit.state.rglob("*")) == before
+
+
+def test_a_technician_who_is_revoked_is_gone_but_never_the_last_owner(
+    kit: Kit, workshop: Workshop
+) -> None:
+    for name in (TECHNICIAN, OWNER):
+        revoked = Revocation(what="technician", name=name)
+        workshop.hub.publish("revocation", f"technician/{name}", revoked)
+    kit.fetch()
+    assert list_technicians(kit.state) == [(OWNER, "owner")]
+    signers = (kit.state / "trust" / "allowed_signers").read_text()
+    assert f"technician:{TECHNICIAN}" not in signers
+    assert f"technician:{OWNER}" in signers
+    assert "only owner" in kit.whys(f"technician/{OWNER}")[0]
+
+
+def test_many_changes_come_a_page_at_a_time_and_a_cut_goes_on_from_there(
+    kit: Kit, workshop: Workshop
+) -> None:
+    for number in range(PAGE + 5):
+        workshop.hub.publish("text", "many/en", text(f"Number {number}.", "many"))
+    asked: list[int] = []
+
+    def ask(after: int) -> Changes:
+        asked.append(after)
+        if len(asked) == 2:
+            raise BadInputError("Cut.", "Go on.")
+        return kit.hub.changes(after)
+
+    with pytest.raises(BadInputError, match="Cut"):
+        kit.inbox.fetch(ask, lambda: True)
+    assert kit.text("many")[0][1] == f"Number {PAGE - 1}."
+    assert kit.inbox.fetch(ask, lambda: True) == 5
+    assert kit.text("many")[0][1] == f"Number {PAGE + 4}."
+    assert asked[1] == asked[2]
+
+
+def test_a_workshop_that_was_set_back_is_listened_to_again(kit: Kit, workshop: Workshop) -> None:
+    key = workshop.keys.signing
+    kit.inbox.take(sealed(5000, key, version=7))
+    fresh = sealed(3, key, version=8, words="After the restore.")
+
+    def ask(after: int) -> Changes:
+        return Changes(changes=[fresh] if after < 3 else [], more=False, last=3)
+
+    assert kit.inbox.fetch(ask, lambda: True) == 1
+    assert kit.text("forged") == [(8, "After the restore.")]
+
+
+def test_a_kit_that_was_shut_out_is_told_nothing(kit: Kit, workshop: Workshop) -> None:
+    workshop.hub.revoke(kit.id)
+    with pytest.raises(Paused):
+        kit.hub.changes(0)
+
+
+def test_nobody_who_reads_while_many_write_misses_a_change(workshop: Workshop) -> None:
+    """Each writer has a connection of its own to the database, as several hubs have."""
+    database, key = workshop.hub.database, workshop.keys.signing
+    with database.transaction() as tables:
+        start = changes_for(tables, "", 0).last
+    seen: list[int] = []
+    writing = threading.Event()
+    writing.set()
+
+    def write(writer: int) -> None:
+        for count in range(12):
+            with database.transaction() as tables:
+                words = text(f"{writer} {count}", "race")
+                publish(database, tables, key, "text", f"race/{writer}", words)
+
+    def read() -> None:
+        at, last_turn = start, False
+        while not last_turn:
+            last_turn = not writing.is_set()
+            with database.transaction() as tables:
+                page = changes_for(tables, "", at)
+            seen.extend(one.number for one in page.changes)
+            at = seen[-1] if seen else start
+
+    with ThreadPoolExecutor(6) as pool:
+        reader = pool.submit(read)
+        for future in [pool.submit(write, number) for number in range(4)]:
+            future.result()
+        writing.clear()
+        reader.result()
+    assert seen == list(range(start + 1, start + 49))
+
+
+def test_the_tables_are_there_for_a_hub_that_is_older(tmp_path: Path) -> None:
+    path = str(tmp_path / "hub.db")
+    older = HubDatabase(path)
+    with older.transaction() as tables:
+        for model in (tables.changes, tables.counters):
+            model.drop_table()
+    with HubDatabase(path).transaction() as tables:
+        assert changes_for(tables, "", 0) == Changes(changes=[], more=False, last=0)
