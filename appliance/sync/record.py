@@ -15,13 +15,22 @@ from typing import Annotated, Literal
 
 import msgspec
 import rfc8785
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Meta, Struct
 
+from appliance.identity.trust import KIT
 from appliance.records.chain import SignedHead, Verified, read_head, verify_part
 from hw.errors import UNDECODABLE, BadInputError
 from hw.plan import Sha256
-from hw.sshsig import AllowedSigners, SignatureError, sign, verify
+from hw.sshsig import (
+    AllowedSigners,
+    SignatureError,
+    Signer,
+    fingerprint,
+    public_key_of,
+    sign,
+    verify,
+)
 from hw.statements import NAMESPACE_RECORD
 
 NO_RECORD = "0" * 64
@@ -136,6 +145,26 @@ def open_record(body: bytes, signers: AllowedSigners) -> SealedRecord:
     except SignatureError as error:
         raise RecordDamaged(error.what.rstrip(".")) from error
     return SealedRecord(record, body, hashlib.sha256(document).hexdigest())
+
+
+def record_signers(key: Ed25519PublicKey) -> AllowedSigners:
+    """Who may sign a kit's records: that kit alone."""
+    return AllowedSigners((Signer((KIT,), frozenset({NAMESPACE_RECORD}), key.public_bytes_raw()),))
+
+
+def signer_of(body: bytes) -> str:
+    """Which kit's key a record names. It proves nothing before `open_record` accepted that key.
+
+    Raises:
+        RecordDamaged: it is no record.
+    """
+    try:
+        signature = msgspec.json.decode(body, type=Signed).signature
+        return fingerprint(public_key_of(signature.encode()))
+    except UNDECODABLE as error:
+        raise RecordDamaged(f"it cannot be read: {error}") from error
+    except SignatureError as error:
+        raise RecordDamaged(error.what.rstrip(".")) from error
 
 
 def verify_events(record: Record, signers: AllowedSigners) -> Verified:

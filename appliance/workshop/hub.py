@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Struct
 from peewee import IntegrityError
 
-from appliance.identity.trust import KIT
 from appliance.records.errors import ChainBroken
 from appliance.records.view import JobView, advance, search_text
 from appliance.sync.change import Change, Changes
@@ -31,6 +30,7 @@ from appliance.sync.record import (
     RecordDamaged,
     SealedRecord,
     open_record,
+    record_signers,
     verify_events,
 )
 from appliance.sync.requests import MAX_AGE_S, Caller, kit_id
@@ -47,8 +47,7 @@ from appliance.workshop.errors import (
 from appliance.workshop.feed import changes_for, publish
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
-from hw.sshsig import AllowedSigners, Signer, parse_public_line, public_line
-from hw.statements import NAMESPACE_RECORD
+from hw.sshsig import parse_public_line, public_line
 
 TOKEN_BYTES = 24
 TOKEN_DAYS = 7
@@ -296,9 +295,7 @@ class Hub:
         key = self.key_of(kit)
         if key is None:
             raise Unsigned("This kit is not enrolled here.", "Enrol it.")
-        signers = AllowedSigners(
-            (Signer((KIT,), frozenset({NAMESPACE_RECORD}), key.public_bytes_raw()),)
-        )
+        signers = record_signers(key)
         try:
             sealed = open_record(body, signers)
             if (sealed.record.kit, sealed.record.record) != (kit, name):

@@ -47,6 +47,7 @@ class Models:
         blobs: what lies whole in the store.
         counters: numbers that are given once, each by its name.
         changes: what kits are told, in the words that were signed.
+        openings: who decrypted which backup here, when and what for.
     """
 
     kits: Any
@@ -58,6 +59,7 @@ class Models:
     blobs: Any
     counters: Any
     changes: Any
+    openings: Any
 
 
 class HubDatabase:
@@ -91,6 +93,20 @@ class HubDatabase:
             _told_in_words(),
             self._database.connection_context(),
             self._database.atomic(*words),
+        ):
+            yield self.tables
+
+    @contextmanager
+    def reading(self) -> Iterator[Models]:
+        """To look only, which keeps nobody from writing.
+
+        Raises:
+            HubUnavailable: the database does not answer.
+        """
+        with (
+            _told_in_words(),
+            self._database.connection_context(),
+            self._database.atomic(),
         ):
             yield self.tables
 
@@ -217,4 +233,24 @@ def _models(of: Database) -> Models:
         class Meta:
             indexes = ((("kind", "subject", "version"), True),)
 
-    return Models(Kit, Token, Nonce, Record, Conflict, Job, Blob, Counter, Change)
+    class Opening(Table):
+        id = TextField(primary_key=True)
+        opened = BigIntegerField(index=True)
+        who = TextField()
+        reason = TextField()
+        kit = TextField()
+        job = TextField()
+        backup = TextField()
+
+    return Models(
+        kits=Kit,
+        tokens=Token,
+        nonces=Nonce,
+        records=Record,
+        conflicts=Conflict,
+        jobs=Job,
+        blobs=Blob,
+        counters=Counter,
+        changes=Change,
+        openings=Opening,
+    )

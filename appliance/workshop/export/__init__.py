@@ -1,0 +1,1 @@
+"""All that a workshop has, as a folder that outlives this software."""
