@@ -23,6 +23,11 @@
     roots = ["/media", "/run/media"]      # what is mounted below these, but for the two media
     simulated = false                     # true: every folder below them stands for a stick
 
+    [sync]                                # the way to the workshop
+    quiet_s = 600                         # a job without news for so long is handed over
+    kilobytes_per_s = 0                   # at most, of what is sent; 0 for no limit
+    keep_days = 90                        # so long backups stay after the workshop signed for them
+
     [[links]]                             # links that can be chosen instead of typed; any number
     name = "CAN, engine"
     uri = "can://socketcan/can0?bitrate=500000&tx=0x7E0&rx=0x7E8"
@@ -74,6 +79,14 @@ class SticksConfig(Struct, frozen=True, forbid_unknown_fields=True):
     simulated: bool = False
 
 
+class SyncConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How records and backups go to the workshop; `hw` reads none of it."""
+
+    quiet_s: Annotated[int, Meta(ge=0, le=86_400)] = 600
+    kilobytes_per_s: Annotated[int, Meta(ge=0)] = 0
+    keep_days: Annotated[int, Meta(ge=1, le=36_500)] = 90
+
+
 class LinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A link under a name that a person chooses it by."""
 
@@ -88,6 +101,7 @@ class KitConfig(Struct, frozen=True, forbid_unknown_fields=True):
     media: MediaConfig
     outputs: OutputsConfig = OutputsConfig()
     sticks: SticksConfig = SticksConfig()
+    sync: SyncConfig = SyncConfig()
     links: list[LinkConfig] = []
 
 

@@ -346,6 +346,9 @@ class Sync(_Body, frozen=True):
     send, `sending`, `waiting` (for the network, the hub, a medium or the end of a write), `paused`
     where the workshop does not serve this kit. `waiting` and `put_aside` count records, of which
     the latter the workshop will never take; `what` and `next_step` say what keeps the rest.
+    `in_work` counts jobs that are not handed over by themselves yet, since somebody works on them.
+    While it is sending, `job` is the one whose record is under way, and `sent_bytes` of
+    `total_bytes` of it and of its files are at the workshop.
     `handed_over` is the wall time of the last record that the workshop signed for, empty for none
     since the appliance was started.
     """
@@ -355,6 +358,10 @@ class Sync(_Body, frozen=True):
     kit: str = ""
     waiting: int = 0
     put_aside: int = 0
+    in_work: int = 0
+    job: str = ""
+    sent_bytes: int = 0
+    total_bytes: int = 0
     handed_over: str = ""
     what: str = ""
     next_step: str = ""

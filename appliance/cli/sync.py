@@ -53,6 +53,8 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("workshop", view.workshop or "none"),
             ("this kit", view.kit),
             ("waiting", f"{view.waiting} records"),
+            ("in work", f"{view.in_work} jobs" if view.in_work else ""),
+            ("sending", _progress(view)),
             ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
             ("handed over", view.handed_over),
             *(("not taken", why) for why in view.changes_put_aside),
@@ -60,3 +62,9 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
         )
         if text
     )
+
+
+def _progress(view: m.Sync) -> str:
+    if not view.job:
+        return ""
+    return f"job {view.job}, {view.sent_bytes / 1e6:.1f} of {view.total_bytes / 1e6:.1f} MB"

@@ -206,7 +206,7 @@ class Service:
             book = Book.open(unlocked)
             self._opened = _Opened(unlocked, book)
             self._ingest.open(book)
-            self._syncing.open(unlocked, book, load_config(self._state).media)
+            self._syncing.open(unlocked, book, load_config(self._state))
         return m.Okay(what=f"The kit is unlocked by {unlocked.technician.name}.")
 
     def technician_add(self, asked: m.TechnicianNew) -> m.Okay:

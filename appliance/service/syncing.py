@@ -10,33 +10,32 @@ import logging
 import random
 import shutil
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, Literal
 
 from msgspec import structs
 
 from appliance.api.messages import Okay, Sync
-from appliance.backups.layout import MANIFEST, SIGNATURE
-from appliance.backups.media import media_of
 from appliance.errors import NotPermittedError
 from appliance.identity import Unlocked
 from appliance.identity.wallclock import moment
+from appliance.records.view import JobState
 from appliance.service.book import Book
+from appliance.service.freight import Freight
 from appliance.sync.changes import Inbox
-from appliance.sync.handover import BlobAway, hand_over
+from appliance.sync.handover import Sent, Way, hand_over
 from appliance.sync.hubclient import ComeAgain, Paused
-from appliance.sync.outbox import Outbox
+from appliance.sync.outbox import Unfrozen
+from appliance.sync.pace import Pace
 from appliance.sync.pairing import Pairing, enrol, load_pairing
-from appliance.sync.record import BlobKind, BlobRef
 from appliance.sync.requests import kit_id
-from hw.config import MediaConfig
+from appliance.sync.rest import in_any_case
+from hw.config import KitConfig
 from hw.errors import FieldKitError
+from hw.statements import Moment
 
 log = logging.getLogger("fieldkit.sync")
 
@@ -46,53 +45,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, REFUSED_PAUSE_S = 5.0, 600.0, 600.0
 PASS_LIMIT_S = 20.0
 """So long somebody who asked for a pass waits for it before being told how far it is."""
 
-
-@dataclass
-class _Kit:
-    """What exists only while the kit is unlocked."""
-
-    unlocked: Unlocked
-    book: Book
-    media: MediaConfig
-
-    def outbox(self) -> Outbox:
-        return Outbox(self.book.records, self._backup_files)
-
-    def _backup_files(self, backup: str) -> Sequence[tuple[BlobKind, bytes]] | None:
-        for medium in media_of(self.media):
-            folder = medium.folder(backup)
-            try:
-                manifest, signature = (folder / MANIFEST), (folder / SIGNATURE)
-                return (
-                    ("manifest", manifest.read_bytes()),
-                    ("manifest_signature", signature.read_bytes()),
-                )
-            except OSError:
-                continue
-        return None
-
-    def open_blob(self, blob: BlobRef) -> BinaryIO:
-        """Raises BlobAway where no medium has it."""
-        if blob.kind in ("plan", "payload", "container"):
-            return BytesIO(self.book.store.blob(blob.sha256))
-        for path in self._copies(blob):
-            with suppress(OSError):
-                if path.stat().st_size == blob.size and _is(path, blob):
-                    return path.open("rb")
-        raise BlobAway(
-            f"No medium that is there has the file {blob.sha256[:16]}… of a backup.",
-            "Insert a medium with the backup; the rest is handed over meanwhile.",
-        )
-
-    def _copies(self, blob: BlobRef) -> Sequence[Path]:
-        names = {"manifest": MANIFEST, "manifest_signature": SIGNATURE}
-        name = names.get(blob.kind, f"{blob.sha256}.age")
-        return [path for one in media_of(self.media) for path in one.store.glob(f"*/{name}")]
-
-
-def _is(path: Path, blob: BlobRef) -> bool:
-    """Is this the file? An encrypted one is named by its content; the hub computes it again."""
-    return path.stem == blob.sha256 or sha256(path.read_bytes()).hexdigest() == blob.sha256
+_NOTHING_UNDER_WAY: dict[str, Any] = {"job": "", "sent_bytes": 0, "total_bytes": 0}
 
 
 @dataclass
@@ -108,11 +61,13 @@ class Syncing:
     state: Path
     writing: Callable[[], bool]
     people: threading.Lock
-    _kit: _Kit | None = None
+    _freight: Freight | None = None
     _view: Sync = field(default_factory=lambda: Sync(state="not_set_up"))
     _wake: threading.Event = field(default_factory=threading.Event)
     _passed: threading.Condition = field(default_factory=threading.Condition)
-    _passes: int = 0
+    _asked: int = 0
+    """How often somebody asked for a pass; up to which one that was answered."""
+    _answered: int = 0
     _stop: bool = False
     _pause_s: float = LOOK_S
 
@@ -127,28 +82,31 @@ class Syncing:
         self._wake.set()
         self._thread.join(timeout=5)
 
-    def open(self, unlocked: Unlocked, book: Book, media: MediaConfig) -> None:
+    def open(self, unlocked: Unlocked, book: Book, config: KitConfig) -> None:
         """The kit was unlocked."""
-        self._kit = _Kit(unlocked, book, media)
+        self._freight = Freight(unlocked, book, config.media, config.sync)
         self._wake.set()
 
     def shut(self) -> None:
         """The kit is being locked; a pass ends before its next piece."""
-        self._kit = None
+        self._freight = None
         self._wake.set()
 
     def view(self) -> Sync:
         """How it stands."""
-        if self._kit is None:
+        if self._freight is None:
             return structs.replace(self._view, state=self._resting())
         return self._view
 
     def now(self) -> Sync:
-        """Make a pass now; returns how it stands then, or where it is after a while."""
+        """Make a pass now, with the jobs that are still worked on, too; returns how it stands
+        then, or where it is after a while.
+        """
         with self._passed:
-            wanted = self._passes + 1
+            self._asked += 1
+            wanted = self._asked
             self._wake.set()
-            self._passed.wait_for(lambda: self._passes >= wanted, PASS_LIMIT_S)
+            self._passed.wait_for(lambda: self._answered >= wanted, PASS_LIMIT_S)
         return self.view()
 
     def enrol(self, code: str) -> Okay:
@@ -158,12 +116,12 @@ class Syncing:
             NotPermittedError: no owner has the kit.
             FieldKitError: the code is none or not good, or the workshop was not reached.
         """
-        kit = self._kit
-        if kit is None or kit.unlocked.technician.role != "owner":
+        freight = self._freight
+        if freight is None or freight.unlocked.technician.role != "owner":
             raise NotPermittedError(
                 "Only an owner can enrol this kit.", "Let an owner unlock it and do it."
             )
-        pairing = enrol(self.state, kit.unlocked.kit_key, code)
+        pairing = enrol(self.state, freight.unlocked.kit_key, code)
         self._wake.set()
         return Okay(what=f"This kit is '{pairing.name}' at the workshop {pairing.address} now.")
 
@@ -175,21 +133,22 @@ class Syncing:
             self._wake.clear()
             if self._stop:
                 return
-            self._pass()
+            asked = self._asked
+            self._pass(everything=asked > self._answered)
             with self._passed:
-                self._passes += 1
+                self._answered = asked
                 self._passed.notify_all()
 
-    def _pass(self) -> None:
-        kit = self._kit
+    def _pass(self, *, everything: bool) -> None:
+        freight = self._freight
         try:
             pairing = load_pairing(self.state)
-            if pairing is None or kit is None:
+            if pairing is None or freight is None:
                 self._view = Sync(state=self._resting())
                 return
-            self._hand_over(kit, pairing)
+            self._hand_over(freight, pairing, everything=everything)
         except FieldKitError as error:
-            if self._kit is kit:  # Else it was locked meanwhile, which is no failure.
+            if self._freight is freight:  # Else it was locked meanwhile, which is no failure.
                 self._tell(error)
         else:
             self._pause_s = LOOK_S
@@ -200,44 +159,62 @@ class Syncing:
         except FieldKitError:
             return "paused"
 
-    def _hand_over(self, kit: _Kit, pairing: Pairing) -> None:
+    def _hand_over(self, freight: Freight, pairing: Pairing, *, everything: bool) -> None:
         def may_go_on() -> bool:
-            return not self._stop and self._kit is kit and not self.writing()
+            return not self._stop and self._freight is freight and not self.writing()
+
+        def at_rest(state: JobState, last: Moment) -> bool:
+            rest = in_any_case if everything else freight.at_rest
+            return rest(state, last) and may_go_on()
 
         self._view = structs.replace(self._view, workshop=pairing.address, kit=pairing.name)
         if not may_go_on():
-            self._view = structs.replace(self._view, state="waiting")
+            what = "Nothing is handed over while a write runs."
+            self._view = structs.replace(self._view, state="waiting", what=what, next_step="")
             return
-        outbox = kit.outbox()
-        without_medium = outbox.freeze()
-        waiting = len(outbox.items())
-        self._view = structs.replace(self._view, state="sending", waiting=waiting)
-        with pairing.client(kit.unlocked.kit_key) as hub:
-            free = shutil.disk_usage(self.state).free
-            hub.hello(version("fieldkit"), free, waiting)
-            done = hand_over(outbox, hub, pairing.signers(), kit.open_blob, may_go_on)
-            inbox = self._inbox(kit, pairing)
+        left = freight.outbox.freeze(at_rest)
+        waiting = len(freight.outbox.items())
+        self._view = structs.replace(
+            self._view, state="sending", waiting=waiting, in_work=len(left.in_work)
+        )
+        with pairing.client(freight.unlocked.kit_key) as hub:
+            hub.hello(version("fieldkit"), shutil.disk_usage(self.state).free, waiting)
+            pace = Pace(freight.config.kilobytes_per_s * 1000)
+            way = Way(hub, pairing.signers(), freight.open_blob, may_go_on, pace, self._tell_sent)
+            done = hand_over(freight.outbox, way)
+            inbox = self._inbox(freight, pairing)
             inbox.fetch(hub.changes, may_go_on)
-        left = outbox.items()
-        what = next((item.why for item in left if item.why), "")
-        if without_medium and not what:
-            what = f"{len(without_medium)} jobs wait for a medium with their backup."
-        waiting = len(left) + len(without_medium)
-        self._view = Sync(
-            workshop=pairing.address,
-            kit=pairing.name,
-            state="waiting" if waiting else "idle",
-            waiting=waiting,
-            put_aside=len(outbox.items(("QUARANTINED",))),
-            changes_put_aside=[aside.why for aside in inbox.put_aside()],
-            handed_over=moment().wall if done.handed_over else self._view.handed_over,
-            what=what,
-            next_step="Insert the medium." if what else "",
+        aside = [one.why for one in inbox.put_aside()]
+        self._view = structs.replace(self._view, changes_put_aside=aside)
+        if done.handed_over:
+            self._view = structs.replace(self._view, handed_over=moment().wall)
+        self._tell_end(freight, left)
+
+    def _inbox(self, freight: Freight, pairing: Pairing) -> Inbox:
+        this = kit_id(freight.unlocked.kit_key.public_key())
+        return Inbox(freight.book.store, self.state, this, pairing.signers(), self.people)
+
+    def _tell_sent(self, sent: Sent) -> None:
+        self._view = structs.replace(
+            self._view, job=sent.job, sent_bytes=sent.done, total_bytes=sent.total
         )
 
-    def _inbox(self, kit: _Kit, pairing: Pairing) -> Inbox:
-        this = kit_id(kit.unlocked.kit_key.public_key())
-        return Inbox(kit.book.store, self.state, this, pairing.signers(), self.people)
+    def _tell_end(self, freight: Freight, left: Unfrozen) -> None:
+        """How it stands after a pass that was not broken off."""
+        queued = freight.outbox.items()
+        what = next((item.why for item in queued if item.why), "")
+        if left.without_medium and not what:
+            what = f"{len(left.without_medium)} jobs wait for a medium with their backup."
+        waiting = len(queued) + len(left.without_medium)
+        self._view = structs.replace(
+            self._view,
+            state="waiting" if waiting else "idle",
+            waiting=waiting,
+            put_aside=len(freight.outbox.items(("QUARANTINED",))),
+            what=what,
+            next_step="Insert the medium." if what else "",
+            **_NOTHING_UNDER_WAY,
+        )
 
     def _tell(self, error: FieldKitError) -> None:
         """Say what keeps it, once for each reason, and take a longer pause."""
@@ -249,6 +226,7 @@ class Syncing:
             state="paused" if paused else "waiting",
             what=error.what,
             next_step=error.next_step,
+            **_NOTHING_UNDER_WAY,
         )
         if paused:
             self._pause_s = REFUSED_PAUSE_S

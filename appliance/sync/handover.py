@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from msgspec import Struct
 
 from appliance.sync.hubclient import HubClient, MissingBlobs, PutAside
 from appliance.sync.outbox import Item, Outbox
+from appliance.sync.pace import Pace
 from appliance.sync.receipt import ReceiptDamaged, check_receipt
 from appliance.sync.record import BlobRef, SealedRecord
 from hw.errors import UnavailableError
@@ -36,21 +38,37 @@ class Handover(Struct, frozen=True, kw_only=True):
     waiting: int = 0
 
 
-def hand_over(
-    outbox: Outbox,
-    hub: HubClient,
-    workshop: AllowedSigners,
-    open_blob: OpenBlob,
-    go_on: Callable[[], bool],
-) -> Handover:
-    """Send what is in the outbox, in the order of its numbers.
+class Sent(Struct, frozen=True, kw_only=True):
+    """How far one record is, in bytes of it and of the files that the workshop wants with it."""
 
-    Args:
-        outbox: the kit's.
+    job: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a pass goes.
+
+    Attributes:
         hub: where to.
         workshop: whose receipts count.
         open_blob: reads the files that belong to records.
         go_on: asked before each record and each piece; False ends the pass.
+        pace: holds it back.
+        told: is told how far the present record is.
+    """
+
+    hub: HubClient
+    workshop: AllowedSigners
+    open_blob: OpenBlob
+    go_on: Callable[[], bool]
+    pace: Pace = field(default_factory=Pace)
+    told: Callable[[Sent], None] = lambda _sent: None
+
+
+def hand_over(outbox: Outbox, way: Way) -> Handover:
+    """Send what is in the outbox, in the order of its numbers.
 
     Raises:
         ComeAgain: the hub is away or cannot take anything now; what was handed over stays so.
@@ -58,13 +76,11 @@ def hand_over(
     """
     done = aside = waiting = 0
     for item in outbox.items():
-        if not go_on():
+        if not way.go_on():
             waiting += 1
             continue
         try:
-            ended = _Sending(hub, outbox.sealed(item), open_blob, go_on).send(
-                outbox, item, workshop
-            )
+            ended = _Sending(way, outbox.sealed(item)).send(outbox, item)
         except PutAside as error:
             outbox.move(item, "QUARANTINED", error.what)
             aside += 1
@@ -77,57 +93,68 @@ def hand_over(
 
 
 class _Sending:
-    def __init__(
-        self,
-        hub: HubClient,
-        sealed: SealedRecord,
-        open_blob: OpenBlob,
-        go_on: Callable[[], bool],
-    ) -> None:
-        self._hub, self._sealed = hub, sealed
-        self._open_blob, self._go_on = open_blob, go_on
+    def __init__(self, way: Way, sealed: SealedRecord) -> None:
+        self._way, self._sealed = way, sealed
+        self._done, self._total = 0, len(sealed.body)
 
-    def send(self, outbox: Outbox, item: Item, workshop: AllowedSigners) -> bool:
+    def send(self, outbox: Outbox, item: Item) -> bool:
         """Send one record with what belongs to it; False where the pass ended meanwhile."""
         outbox.move(item, "SENDING")
+        self._tell()
         try:
             receipt = self._put()
         except MissingBlobs as error:
             wanted = set(error.missing)
-            for blob in self._sealed.record.blobs:
-                if blob.sha256 in wanted and not self._send_blob(blob):
-                    return False
+            missing = [blob for blob in self._sealed.record.blobs if blob.sha256 in wanted]
+            self._total += sum(blob.size for blob in missing)
+            if not all(self._send_blob(blob) for blob in missing):
+                return False
             receipt = self._put()
+        if receipt is None:
+            return False
         outbox.move(item, "STORED")
-        check_receipt(receipt, self._sealed.record, self._sealed.sha256, workshop)
+        check_receipt(receipt, self._sealed.record, self._sealed.sha256, self._way.workshop)
         outbox.move(item, "RETIRABLE", receipt=receipt)
         return True
 
-    def _put(self) -> bytes:
-        return self._hub.put_record(self._sealed.record.record, self._sealed.body)
+    def _put(self) -> bytes | None:
+        """The receipt; None where the pass is to end."""
+        body = self._sealed.body
+        if not self._way.pace.take(len(body), self._way.go_on):
+            return None
+        return self._way.hub.put_record(self._sealed.record.record, body)
 
     def _send_blob(self, blob: BlobRef) -> bool:
-        offset, whole = self._hub.blob_offset(blob.sha256)
-        with self._open_blob(blob) as file:
+        hub, pace = self._way.hub, self._way.pace
+        offset, whole = hub.blob_offset(blob.sha256)
+        before = self._done
+        with self._way.open_blob(blob) as file:
             while not whole:
-                if not self._go_on():
+                piece = _piece(file, offset, blob, pace.piece(PIECE_BYTES))
+                if not pace.take(len(piece), self._way.go_on):
                     return False
-                piece = _piece(file, offset, blob)
                 try:
-                    offset, whole = self._hub.blob_add(blob.sha256, offset, blob.size, piece)
+                    offset, whole = hub.blob_add(blob.sha256, offset, blob.size, piece)
                 except PutAside:
                     # A piece that came although its answer was lost: the hub has got further.
-                    at, whole = self._hub.blob_offset(blob.sha256)
+                    at, whole = hub.blob_offset(blob.sha256)
                     if at == offset and not whole:
                         raise
                     offset = at
+                self._done = before + offset
+                self._tell()
+        self._done = before + blob.size
         return True
 
+    def _tell(self) -> None:
+        record = self._sealed.record
+        self._way.told(Sent(job=record.job, done=self._done, total=self._total))
 
-def _piece(file: BinaryIO, offset: int, blob: BlobRef) -> bytes:
+
+def _piece(file: BinaryIO, offset: int, blob: BlobRef, size: int) -> bytes:
     try:
         file.seek(offset)
-        return file.read(PIECE_BYTES)
+        return file.read(size)
     except OSError as error:
         raise BlobAway(
             f"The file {blob.sha256[:16]}… cannot be read: {error.strerror}.",

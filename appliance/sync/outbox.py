@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 from peewee import fn
 
 from appliance import ids
-from appliance.records.chain import NO_EVENT
+from appliance.records.chain import make_head
 from appliance.records.events import BackupMade, Event, PlanCompiled
 from appliance.records.records import Records
+from appliance.records.view import JobState
 from appliance.store.schema import Tables
 from appliance.sync.record import (
     NO_RECORD,
@@ -33,8 +34,12 @@ from appliance.sync.record import (
     signed_pairs,
 )
 from appliance.sync.requests import kit_id
+from appliance.sync.rest import Rest, in_any_case
+from hw.statements import Moment
 
 State = Literal["QUEUED", "SENDING", "STORED", "RETIRABLE", "QUARANTINED"]
+MOST_AT_ONCE = 5_000
+"""Events of one record: an hour of voltage would be more than the workshop takes in one piece."""
 UNSENT: tuple[State, ...] = ("QUEUED", "SENDING", "STORED")
 
 
@@ -48,6 +53,29 @@ class Item:
     state: State
     why: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class Unfrozen:
+    """Jobs with events that are in no record yet.
+
+    Attributes:
+        in_work: they are not at rest, or a write of them runs.
+        without_medium: no medium has the backup that belongs to them.
+    """
+
+    in_work: list[str] = field(default_factory=list)
+    without_medium: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """A job with events that are in no record; `sent` is the last one that is."""
+
+    job: str
+    state: JobState
+    sent: int
+    last: int
 
 
 BackupFiles = Callable[[str], "Sequence[tuple[BlobKind, bytes]] | None"]
@@ -66,13 +94,22 @@ class Outbox:
     records: Records
     backup_files: BackupFiles
 
-    def freeze(self) -> list[str]:
-        """Make a record of every job that has events which are in none, and that no write changes.
+    def freeze(self, at_rest: Rest = in_any_case) -> Unfrozen:
+        """Make a record of every job at rest that has events which are in none.
+
+        Args:
+            at_rest: decides; a job that a write changes never is.
 
         Returns:
-            Jobs that must wait: no medium has the backup that belongs to them.
+            What was left.
         """
-        return [job for job, last in self._grown() if not self._freeze_job(job, last)]
+        left = Unfrozen()
+        for grown in self._grown():
+            if grown.state == "writing" or not at_rest(grown.state, self._last_moment(grown)):
+                left.in_work.append(grown.job)
+            elif not self._freeze_job(grown):
+                left.without_medium.append(grown.job)
+        return left
 
     def items(self, states: Sequence[State] = UNSENT) -> list[Item]:
         """Records in these states, in the order of their numbers."""
@@ -108,52 +145,56 @@ class Outbox:
 
     # Freezing ---------------------------------------------------------------------------------
 
-    def _grown(self) -> list[tuple[str, int]]:
-        """Jobs with events that are in no record, and the last event that is in one."""
-
-        def work(tables: Tables) -> list[tuple[str, int]]:
+    def _grown(self) -> list[_Grown]:
+        def work(tables: Tables) -> list[_Grown]:
             box, events, jobs = tables.outbox, tables.events, tables.jobs
             sent = {
                 str(row["job"]): int(row["last"])
                 for row in box.select(box.job, fn.MAX(box.last).alias("last")).group_by(box.job)
             }
+            states = {str(row["job"]): row["state"] for row in jobs.select(jobs.job, jobs.state)}
             ends = events.select(events.job, fn.MAX(events.seq).alias("last"))
-            writing = {
-                str(row["job"]) for row in jobs.select(jobs.job).where(jobs.state == "writing")
-            }
-            found = []
-            for row in ends.group_by(events.job).order_by(events.job):
-                job, last = str(row["job"]), int(row["last"])
-                if last > sent.get(job, 0) and job not in writing:
-                    found.append((job, sent.get(job, 0)))
-            return found
+            return [
+                _Grown(row["job"], states[row["job"]], sent.get(row["job"], 0), row["last"])
+                for row in ends.group_by(events.job).order_by(events.job)
+                if row["last"] > sent.get(row["job"], 0)
+            ]
 
         return self.records.store.run(work)
 
-    def _freeze_job(self, job: str, after: int) -> bool:
-        events = [event for event in self.records.all_events(job) if event.seq > after]
-        head = self.records.signed_head(job)
-        # The job may have gone on since: what is frozen ends where the head that was read ends.
-        events = [event for event in events if event.seq <= head.head.length]
-        blobs = list(self._blobs(events))
-        if not events or events[-1].hash != head.head.head or None in blobs:
-            return False
-        pairs = signed_pairs([(event.document, event.signature) for event in events])
+    def _last_moment(self, grown: _Grown) -> Moment:
+        (last,) = self.records.events(grown.job, grown.last - 1, 1)
+        return last.at
+
+    def _freeze_job(self, grown: _Grown) -> bool:
+        """Freeze all that is in no record yet; False where no medium has what belongs to it."""
+        after = grown.sent
+        while after < grown.last:
+            part = min(grown.last - after, MOST_AT_ONCE)
+            events = self.records.events(grown.job, after, part)
+            blobs = list(self._blobs(events))
+            if None in blobs:
+                return False
+            self._freeze(events, [blob for blob in dict.fromkeys(blobs) if blob is not None])
+            after = events[-1].seq
+        return True
+
+    def _freeze(self, events: Sequence[Event], blobs: list[BlobRef]) -> None:
+        head = make_head(events[-1], self.records.kit_key)
         record = Record(
             format="fieldkit-record/1",
             record=ids.uuid7(),
             kit=kit_id(self.records.kit_key.public_key()),
             sequence=1,
             prev_sha256=NO_RECORD,
-            job=job,
+            job=events[0].job,
             first=events[0].seq,
-            prev_hash=events[0].prev_hash if after else NO_EVENT,
-            events=pairs,
+            prev_hash=events[0].prev_hash,
+            events=signed_pairs([(event.document, event.signature) for event in events]),
             head=signed_pairs([(head.document, head.signature)])[0],
-            blobs=[blob for blob in dict.fromkeys(blobs) if blob is not None],
+            blobs=blobs,
         )
         self.records.store.run(lambda tables: self._queue(tables, record, events[-1].seq))
-        return True
 
     def _queue(self, tables: Tables, record: Record, last: int) -> None:
         """Give the record its number, sign it, and keep it, in one transaction."""

@@ -81,7 +81,8 @@ def postgres(folder: Path) -> Iterator[str]:
     url = f"postgresql://hub@/postgres?host={socket_folder}"
     try:
         until = time.monotonic() + READY_S
-        while not (socket_folder / ".s.PGSQL.5432").exists():
+        ready = [programs[-1] / "pg_isready", "-h", socket_folder]
+        while subprocess.run(ready, check=False, stdout=subprocess.DEVNULL).returncode:
             assert time.monotonic() < until
             time.sleep(0.05)
         yield url

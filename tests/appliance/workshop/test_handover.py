@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.records import JobView, Records
 from appliance.records.events import BackupMade, StoredObject
-from appliance.sync.handover import BlobAway, Handover, hand_over
+from appliance.sync import outbox as outbox_module
+from appliance.sync.handover import BlobAway, Handover, Way, hand_over
 from appliance.sync.hubclient import HubClient, Paused, PutAside
-from appliance.sync.outbox import Outbox
+from appliance.sync.outbox import Outbox, Unfrozen
 from appliance.sync.receipt import NAMESPACE_RECEIPT, Receipt
 from appliance.sync.record import BlobKind, BlobRef, Signed
 from hw.plan import digest_of
@@ -86,8 +88,11 @@ class Kit:
         files = {hashlib.sha256(one).hexdigest(): one for one in (MANIFEST, SIGNATURE, IMAGE)}
         return io.BytesIO(files.get(blob.sha256) or self.records.store.blob(blob.sha256))
 
+    def way(self) -> Way:
+        return Way(self.hub, self.trusted, self.open_blob, lambda: True)
+
     def hand_over(self) -> Handover:
-        return hand_over(self.outbox, self.hub, self.trusted, self.open_blob, lambda: True)
+        return hand_over(self.outbox, self.way())
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_a_job_arrives_whole_with_its_files_and_a_receipt_allows_to_let_it_go(
 ) -> None:
     job = job_with_files(kit.records)
     length = kit.records.job(job).length
-    assert kit.outbox.freeze() == []
+    assert kit.outbox.freeze() == Unfrozen()
     assert kit.hand_over() == Handover(handed_over=1)
 
     (item,) = kit.outbox.items(("RETIRABLE",))
@@ -149,6 +154,19 @@ def test_what_was_handed_over_is_not_sent_again_and_a_job_that_grows_is_continue
     assert stored(workshop, job) == [(1, 1), (2, 2)]
 
 
+def test_a_job_of_several_records_arrives_with_its_last_state(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_AT_ONCE", 3)
+    job = job_with_files(kit.records)
+    kit.outbox.freeze()
+    assert kit.hand_over() == Handover(handed_over=2)
+    assert stored(workshop, job) == [(1, 3), (4, 4)]
+    with workshop.hub.database.transaction() as tables:
+        row = tables.jobs.get(tables.jobs.job == job)
+    assert msgspec.json.decode(row.view, type=JobView) == kit.records.job(job)
+
+
 def test_a_record_whose_answer_was_lost_is_taken_once(kit: Kit, workshop: Workshop) -> None:
     job = new_job(kit.records)
     kit.outbox.freeze()
@@ -165,11 +183,11 @@ def test_a_job_waits_for_the_medium_that_has_its_backup_and_the_rest_goes_on(
     backed_up = job_with_files(kit.records)
     plain = new_job(kit.records)
     kit.medium = False
-    assert kit.outbox.freeze() == [backed_up]
+    assert kit.outbox.freeze() == Unfrozen(without_medium=[backed_up])
     assert kit.hand_over() == Handover(handed_over=1)
     assert (stored(workshop, plain), stored(workshop, backed_up)) == ([(1, 1)], [])
     kit.medium = True
-    assert kit.outbox.freeze() == []
+    assert kit.outbox.freeze() == Unfrozen()
     kit.medium = False
     assert kit.hand_over() == Handover(waiting=1)
     assert "No medium has it" in kit.outbox.items()[0].why
@@ -186,7 +204,7 @@ def test_a_medium_that_is_pulled_while_it_is_read_keeps_one_record_and_not_the_r
 
     backed_up, plain = job_with_files(kit.records), new_job(kit.records)
     kit.outbox.freeze()
-    done = hand_over(kit.outbox, kit.hub, kit.trusted, lambda _blob: Pulled(), lambda: True)
+    done = hand_over(kit.outbox, replace(kit.way(), open_blob=lambda _blob: Pulled()))
     assert done == Handover(handed_over=1, waiting=1)
     assert (stored(workshop, plain), stored(workshop, backed_up)) == ([(1, 1)], [])
     assert "Input/output error" in kit.outbox.items()[0].why
