@@ -81,7 +81,7 @@ def postgres(folder: Path) -> Iterator[str]:
     url = f"postgresql://hub@/postgres?host={socket_folder}"
     try:
         until = time.monotonic() + READY_S
-        ready = [programs[-1] / "pg_isready", "-h", socket_folder]
+        ready = [str(programs[-1] / "pg_isready"), "-h", str(socket_folder)]
         while subprocess.run(ready, check=False, stdout=subprocess.DEVNULL).returncode:
             assert time.monotonic() < until
             time.sleep(0.05)
