@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from appliance.cli import car, jobs, kit, publish, setup, sync, workshop, workshop_keeping
+from appliance.cli import car, jobs, kit, people, publish, setup, sync, workshop, workshop_keeping
 
 app = typer.Typer(
     name="fieldkit",
@@ -33,6 +33,7 @@ app.add_typer(kit.network_app, name="network", no_args_is_help=True)
 app.add_typer(kit.technician_app, name="technician", no_args_is_help=True)
 app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)
 app.add_typer(sync.sync_app, name="sync", no_args_is_help=True)
+workshop.workshop_app.add_typer(people.person_app, name="person", no_args_is_help=True)
 workshop.workshop_app.add_typer(publish.publish_app, name="publish", no_args_is_help=True)
 workshop.workshop_app.command("export")(workshop_keeping.export)
 workshop.workshop_app.command("verify")(workshop_keeping.verify)

@@ -99,7 +99,7 @@ def serve_hub(
     blobs: Store = "",
     as_json: Json = False,
 ) -> None:
-    """Serve kits until Ctrl-C."""
+    """Serve kits and the office's pages until Ctrl-C."""
     from appliance.workshop.program import serve  # noqa: PLC0415 - see above
 
     hub, keys = open_workshop(folder, database, blobs)
@@ -108,7 +108,8 @@ def serve_hub(
         if as_json:
             say_json({"event": "ready", "port": port})
         else:
-            say(f"The workshop serves kits on port {port}. Stop it with Ctrl-C.")
+            say(f"The workshop serves kits and the office's pages on port {port}.")
+            say(f"Pages: https://{keys.addresses[0]}:{port}/   Stop it with Ctrl-C.")
 
     serve(hub, keys, host, port, ready)
 

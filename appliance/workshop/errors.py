@@ -31,6 +31,38 @@ class NotThere(HubError):
     code, status, exit_status = "not_there", 404, 64
 
 
+class NotForThisRole(HubError):
+    """403: somebody of the office asked for what another role does."""
+
+    code, status, exit_status = "not_for_this_role", 403, 77
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"This needs the role '{role}'.", "Ask somebody who has it.")
+
+
+class NotLetIn(HubError):
+    """401: somebody did not show who they are. The same words whatever it was that did not fit."""
+
+    code, status, exit_status = "not_let_in", 401, 77
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This does not fit.",
+            "Check the name, the password or the word, and the clock of the phone with the code.",
+        )
+
+
+class TooManyTries(HubError):
+    """429: so many tries to log in failed that none is looked at for a while."""
+
+    code, status, exit_status = "too_many_tries", 429, 77
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There were too many tries that did not fit.", "Wait a quarter of an hour, then retry."
+        )
+
+
 class Malformed(HubError):
     """400: this can never be taken. A kit puts the item aside and goes on with the rest."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,8 @@ from msgspec import Struct
 from peewee import IntegrityError
 
 from appliance.records.errors import ChainBroken
-from appliance.records.view import JobView, advance, search_text
+from appliance.records.events import Event
+from appliance.records.view import JobView, advance
 from appliance.sync.change import Change, Changes
 from appliance.sync.receipt import sign_receipt
 from appliance.sync.record import (
@@ -45,6 +46,7 @@ from appliance.workshop.errors import (
     Unsigned,
 )
 from appliance.workshop.feed import changes_for, publish
+from appliance.workshop.search import index_job
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
 from hw.sshsig import parse_public_line, public_line
@@ -258,7 +260,7 @@ class Hub:
             TooLarge: no kit makes such.
             Revoked: the kit was shut out.
         """
-        sealed, view = self._checked(caller.kit, name, body)
+        sealed, events = self._checked(caller.kit, name, body)
         try:
             with self.database.transaction() as tables:
                 self._use_up(tables, caller)
@@ -267,7 +269,7 @@ class Hub:
                     return Taken(new=False, receipt=there)
                 _check_place(tables, sealed)
                 _check_blobs(tables, sealed.record.blobs)
-                return Taken(new=True, receipt=self._keep(tables, sealed, view))
+                return Taken(new=True, receipt=self._keep(tables, sealed, events))
         except IntegrityError as error:  # Two hubs took something at the same moment.
             raise self._refused(
                 sealed, f"another record was taken at this moment: {error}"
@@ -289,7 +291,7 @@ class Hub:
             raise NotThere(f"There is no record {name} of this kit here.", "Send it.")
         return bytes(row.receipt)
 
-    def _checked(self, kit: str, name: str, body: bytes) -> tuple[SealedRecord, _Advance]:
+    def _checked(self, kit: str, name: str, body: bytes) -> tuple[SealedRecord, Sequence[Event]]:
         if len(body) > MOST_RECORD_BYTES:
             raise TooLarge(f"A record has at most {MOST_RECORD_BYTES} bytes.", _ASK_OFFICE)
         key = self.key_of(kit)
@@ -304,20 +306,16 @@ class Hub:
         except (RecordDamaged, ChainBroken) as error:
             raise Malformed(error.what, error.next_step) from error
 
-        def onward(view: JobView | None) -> JobView | None:
-            for event in events:
-                view = advance(view, event)
-            return view
+        return sealed, events
 
-        return sealed, onward
-
-    def _keep(self, tables: Models, sealed: SealedRecord, onward: _Advance) -> bytes:
+    def _keep(self, tables: Models, sealed: SealedRecord, events: Sequence[Event]) -> bytes:
         record, now = sealed.record, int(self.now())
         receipt = sign_receipt(sealed, _wall(now), self.key)
         last = record.first + len(record.events) - 1
         known = tables.jobs.get_or_none(tables.jobs.job == record.job)
-        before = msgspec.json.decode(known.view, type=JobView) if known is not None else None
-        view = onward(before)
+        view = msgspec.json.decode(known.view, type=JobView) if known is not None else None
+        for event in events:
+            view = advance(view, event)
         if view is None or view.length != last:
             raise _Contradiction("the job's list does not lead to where its records end")
         tables.records.create(
@@ -339,14 +337,12 @@ class Hub:
             "state": view.state,
             "vin": view.vehicle.vin,
             "made": view.made,
-            "search": search_text(view),
             "received": now,
             "view": msgspec.json.encode(view),
         }
-        if known is None:
-            tables.jobs.create(**row)
-        else:
-            tables.jobs.update(**row).where(tables.jobs.job == record.job).execute()
+        there = known if known is not None else tables.jobs.create(**row, search="")
+        row["search"] = index_job(tables, there.number, view, events, there.search)
+        tables.jobs.update(**row).where(tables.jobs.number == there.number).execute()
         return receipt
 
     def _refused(self, sealed: SealedRecord, why: str) -> Conflict:
@@ -363,9 +359,6 @@ class Hub:
         with self.database.transaction() as tables:
             tables.conflicts.insert(row).on_conflict_ignore().execute()
         return Conflict(f"The record {record.record} contradicts another: {why}.", _ASK_OFFICE)
-
-
-_Advance = Callable[[JobView | None], JobView | None]
 
 
 class _Contradiction(Exception):

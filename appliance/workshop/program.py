@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.workshop.api import make_hub_app
 from appliance.workshop.blobs import Blobs
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import TLS, TLS_KEY, WorkshopKeys, load_keys
+from appliance.workshop.office.app import make_office_app
 from appliance.workshop.tables import HubDatabase
 from hw.errors import UnavailableError
 
@@ -40,8 +42,19 @@ def open_hub(folder: Path, database: str, blobs: str) -> tuple[Hub, WorkshopKeys
     return hub, keys
 
 
+def make_app(hub: Hub, keys: WorkshopKeys) -> ASGIApp:
+    """Kits below `/v1`, the office's pages everywhere else."""
+    kits, pages = make_hub_app(hub, keys.authority), make_office_app(hub, keys)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        of_kits = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        await (kits if of_kits else pages)(scope, receive, send)
+
+    return app
+
+
 def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[], None]) -> None:
-    """Serve kits over TLS until SIGTERM or SIGINT.
+    """Serve kits and the office over TLS until SIGTERM or SIGINT.
 
     Raises:
         UnavailableError: the address cannot be used.
@@ -49,7 +62,7 @@ def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[]
     # uvicorn ends its serving on SIGTERM and then raises the signal again, for us.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     config = uvicorn.Config(
-        make_hub_app(hub, keys.authority),
+        make_app(hub, keys),
         host=host,
         port=port,
         lifespan="off",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from peewee import (
+    BigAutoField,
     BigIntegerField,
     BlobField,
     CompositeKey,
@@ -21,6 +22,7 @@ from peewee import (
     IntegerField,
     Model,
     OperationalError,
+    PostgresqlDatabase,
     SqliteDatabase,
     TextField,
 )
@@ -43,11 +45,19 @@ class Models:
         nonces: of requests that were taken, for as long as they could be sent again.
         records: what was taken, in the bytes that came.
         conflicts: what was refused because something else was taken before; for the office.
-        jobs: what a list shows of a job, made of its records.
+        jobs: what a list shows of a job, made of its records; `number` is the order in which
+            they arrived first.
         blobs: what lies whole in the store.
         counters: numbers that are given once, each by its name.
         changes: what kits are told, in the words that were signed.
         openings: who decrypted which backup here, when and what for.
+        words: what a search finds jobs by.
+        people: who may use the office's pages; `word` is the SHA-256 of a one-time word.
+        passkeys: of people.
+        sessions: who is logged in, by the SHA-256 of the cookie.
+        challenges: for passkeys, by their SHA-256; each is answered once.
+        tries: to log in, for as long as they count.
+        audit: who did what at the workshop.
     """
 
     kits: Any
@@ -60,6 +70,13 @@ class Models:
     counters: Any
     changes: Any
     openings: Any
+    words: Any
+    people: Any
+    passkeys: Any
+    sessions: Any
+    challenges: Any
+    tries: Any
+    audit: Any
 
 
 class HubDatabase:
@@ -203,14 +220,18 @@ def _models(of: Database) -> Models:
         body = BlobField()
 
     class Job(Table):
-        job = TextField(primary_key=True)
-        kit = TextField(index=True)
-        state = TextField(index=True)
+        number = BigAutoField()
+        job = TextField(unique=True)
+        kit = TextField()
+        state = TextField()
         vin = TextField(index=True)
         made = TextField()
         search = TextField()
         received = BigIntegerField(index=True)
         view = BlobField()
+
+        class Meta:
+            indexes = ((("kit", "number"), False), (("state", "number"), False))
 
     class Blob(Table):
         sha256 = TextField(primary_key=True)
@@ -242,6 +263,15 @@ def _models(of: Database) -> Models:
         job = TextField()
         backup = TextField()
 
+    class Word(Table):
+        # Beginnings are looked up as ranges: the order must be that of the letters' numbers.
+        word = TextField(collation='"C"' if isinstance(of, PostgresqlDatabase) else "BINARY")
+        number = BigIntegerField()
+
+        class Meta:
+            primary_key = CompositeKey("word", "number")
+            without_rowid = isinstance(of, SqliteDatabase)
+
     return Models(
         kits=Kit,
         tokens=Token,
@@ -253,4 +283,63 @@ def _models(of: Database) -> Models:
         counters=Counter,
         changes=Change,
         openings=Opening,
+        words=Word,
+        **_of_the_office(of),
     )
+
+
+def _of_the_office(of: Database) -> dict[str, type[Model]]:
+    class Table(Model):
+        class Meta:
+            database = of
+
+    class Person(Table):
+        id = TextField(primary_key=True)
+        name = TextField(unique=True)
+        role = TextField()
+        password = TextField(default="")
+        totp = TextField(default="")
+        totp_step = BigIntegerField(default=0)
+        word = TextField(default="")
+        word_expires = BigIntegerField(default=0)
+
+    class Passkey(Table):
+        id = TextField(primary_key=True)
+        person = TextField(index=True)
+        name = TextField()
+        key = BlobField()
+        uses = BigIntegerField()
+        made = BigIntegerField()
+
+    class Session(Table):
+        sha256 = TextField(primary_key=True)
+        person = TextField(index=True)
+        stage = TextField()
+        csrf = TextField()
+        expires = BigIntegerField(index=True)
+
+    class Challenge(Table):
+        sha256 = TextField(primary_key=True)
+        person = TextField()
+        expires = BigIntegerField(index=True)
+
+    class Try(Table):
+        number = BigAutoField()
+        who = TextField(index=True)
+        expires = BigIntegerField(index=True)
+
+    class Audit(Table):
+        number = BigAutoField()
+        at = BigIntegerField()
+        who = TextField()
+        did = TextField()
+        about = TextField()
+
+    return {
+        "people": Person,
+        "passkeys": Passkey,
+        "sessions": Session,
+        "challenges": Challenge,
+        "tries": Try,
+        "audit": Audit,
+    }

@@ -19,10 +19,10 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.sync.hubclient import HubClient, tls_for
-from appliance.workshop.api import make_hub_app
 from appliance.workshop.blobs import Blobs
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import TLS, TLS_KEY, WorkshopKeys, init_workshop
+from appliance.workshop.program import make_app
 from appliance.workshop.tables import HubDatabase
 
 READY_S = 20.0
@@ -105,7 +105,7 @@ def serving(folder: Path, database: str = "") -> Iterator[Workshop]:
     )
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        make_hub_app(hub, keys.authority),
+        make_app(hub, keys),
         lifespan="off",
         log_config=None,
         ssl_certfile=keys.folder / TLS,

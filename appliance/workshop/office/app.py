@@ -1,0 +1,106 @@
+"""All of the office's pages as one application, and the headers that each answer has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import FormData, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance.workshop.errors import HubError, NotThere
+from appliance.workshop.hub import Hub
+from appliance.workshop.keys import WorkshopKeys
+from appliance.workshop.office import jobs, login
+from appliance.workshop.office.pages import Link, Office, Visit, make_templates
+from appliance.workshop.people import People
+
+SECTIONS = (login, jobs)
+"""Modules with a function `routes(office)`."""
+MENU = (Link("/jobs", "Jobs"),)
+_STATIC = "/static"
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        *(f"{kind}-src 'self'" for kind in ("script", "style", "img", "font", "connect")),
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+
+
+class NotFromHere(HubError):
+    """403: a form that was not filled in on a page of this hub, or after the session ended."""
+
+    code, status, exit_status = "not_from_here", 403, 77
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form does not come from a page of this workshop, or it is too old.",
+            "Open the page again and fill it in once more.",
+        )
+
+
+class FormTooLarge(HubError):
+    """413: more than a page takes."""
+
+    code, status, exit_status = "form_too_large", 413, 65
+
+    def __init__(self) -> None:
+        super().__init__("This is more than the page takes.", "Send less at a time.")
+
+
+def make_office_app(hub: Hub, keys: WorkshopKeys) -> Starlette:
+    """The office's pages over a hub."""
+    office = Office(hub, keys, People(hub.database, hub.now), make_templates(), MENU)
+
+    async def home(_request: Request) -> Response:
+        return RedirectResponse(MENU[0].path, 303)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        known: dict[int, HubError] = {403: NotFromHere(), 413: FormTooLarge()}
+        told = known.get(status, NotThere("There is no such page.", "Go on from the list of jobs."))
+        return office.problem(Visit(request, None, FormData()), told)
+
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Mount(_STATIC, StaticFiles(directory=Path(__file__).parent / "static")),
+            *(route for section in SECTIONS for route in section.routes(office)),
+        ],
+        exception_handlers={HTTPException: refused},
+        middleware=[Middleware(_Headers)],
+    )
+
+
+class _Headers:
+    """Every answer says what a browser may do with it; no page is kept anywhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                kept = scope["path"].startswith(_STATIC)
+                headers["Cache-Control"] = "no-cache" if kept else "no-store"
+            await send(message)
+
+        await self._app(scope, receive, sending)

@@ -1,0 +1,88 @@
+"""The list of jobs, with its search."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import get_args
+from urllib.parse import urlencode
+
+from msgspec import structs
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance.records.view import JobState
+from appliance.workshop.office.pages import Office, Visit
+from appliance.workshop.search import FoundJob, JobQuery, search_jobs
+
+PAGE = 50
+STATES: tuple[str, ...] = get_args(JobState)
+_FILTERS = ("words", "state", "kit", "since", "until")
+_DAY_S = 86_400
+
+
+def routes(office: Office) -> Sequence[Route]:
+    """The pages."""
+    return (office.route("/jobs", _Jobs(office).list),)
+
+
+class _Jobs:
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def list(self, visit: Visit) -> Response:
+        """The list; for HTMX only its rows, or nothing where they are what it has already."""
+        hub = self._office.hub
+        asked = _query(visit)
+        found = search_jobs(hub.database, JobQuery(**{**asked.__dict__, "limit": PAGE + 1}))
+        kits = {kit["id"]: kit["name"] for kit in hub.kits()}
+        seen = _fingerprint(found)
+        if visit.partly and visit.asked("seen") == seen:
+            return Response(status_code=204)
+        filters = {name: visit.asked(name) for name in _FILTERS}
+        more = len(found) > PAGE
+        return self._office.page(
+            visit,
+            "jobs_found.html" if visit.partly else "jobs.html",
+            found=found[:PAGE],
+            kits=kits,
+            states=STATES,
+            filters=filters,
+            here=_address(filters, before=visit.asked("before")),
+            live=_address(filters, seen=seen) if not asked.before else "",
+            older=_address(filters, before=str(found[PAGE - 1].number)) if more else "",
+            newest=_address(filters) if asked.before else "",
+        )
+
+
+def _query(visit: Visit) -> JobQuery:
+    until = _day(visit.asked("until"))
+    before = visit.asked("before")
+    return JobQuery(
+        words=visit.asked("words"),
+        state=visit.asked("state"),
+        kit=visit.asked("kit"),
+        since=_day(visit.asked("since")),
+        until=until + _DAY_S if until else 0,
+        before=int(before) if before.isdecimal() and len(before) < 18 else 0,
+    )
+
+
+def _day(text: str) -> int:
+    """The beginning of a day, in seconds since 1970; 0 for what is no day."""
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return 0
+
+
+def _address(filters: dict[str, str], **further: str) -> str:
+    given = {name: value for name, value in {**filters, **further}.items() if value}
+    return f"/jobs?{urlencode(given)}" if given else "/jobs"
+
+
+def _fingerprint(found: Sequence[FoundJob]) -> str:
+    """Changes with anything that the rows show."""
+    shown = [(job.number, job.received, structs.asdict(job.view)) for job in found]
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""Jobs are found by the beginnings of their words, the newest first, rare words or common."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from appliance.ids import uuid7
+from appliance.records import Customer, JobView, Vehicle
+from appliance.records.view import search_text
+from appliance.workshop import search
+from appliance.workshop.search import JobQuery, index_job, search_jobs
+from tests.appliance.records.sample import identified
+from tests.appliance.workshop.conftest import Workshop
+
+MAKES = ("Volkswagen Golf", "Toyota Hilux", "Ford Ranger", "Škoda Fabia")
+NAMES = ("Müller", "van der Merwe", "Botha", "Schmidt")
+
+
+@dataclass
+class Filled:
+    workshop: Workshop
+    views: list[JobView]
+
+    def found(self, words: str, state: str = "") -> list[str]:
+        asked = JobQuery(words=words, state=state, limit=500)
+        return [job.view.job for job in search_jobs(self.workshop.hub.database, asked)]
+
+    def expected(self, *starts: str, state: str = "") -> list[str]:
+        """The same, by looking at every job."""
+        return [
+            view.job
+            for view in reversed(self.views)
+            if (not state or view.state == state)
+            and all(
+                any(word.startswith(start) for word in search.words_of(search_text(view)))
+                for start in starts
+            )
+        ]
+
+
+def view_of(number: int, draw: random.Random) -> JobView:
+    return JobView(
+        job=uuid7(),
+        customer=Customer(draw.choice(NAMES), f"+27 82 {number:07d}", f"c{number}@example.org"),
+        vehicle=Vehicle(draw.choice(MAKES), f"WVWZZZ1JZXW{number:06d}", f"B-FK {number}"),
+        complaint="Stalls when hot",
+        technician="anna",
+        made="2026-01-01T00:00:00Z",
+        length=1,
+        head="0" * 64,
+        state=draw.choice(("draft", "verified", "refused")),
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(workshop: Workshop) -> Iterator[Filled]:
+    draw = random.Random(7)
+    views = [view_of(number, draw) for number in range(300)]
+    with workshop.hub.database.transaction() as tables:
+        for view in views:
+            row = tables.jobs.create(
+                job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
+                search="", received=1_000_000, view=msgspec.json.encode(view),
+            )  # fmt: skip
+            words = index_job(tables, row.number, view, [], "")
+            tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
+    yield Filled(workshop, views)
+    with workshop.hub.database.transaction() as tables:
+        tables.jobs.delete().execute()
+        tables.words.delete().execute()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "golf", "GOLF Müller", "muller", "skoda", "wvwzzz1jzxw00012", "w", "s", "82 0000042",
+        "example botha toyota", "merwe hil", "stalls", "nothing", "golf hilux", "100% b_fk",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("few", [(12, 10_000), (1, 40), (0, 0)], ids=["usual", "small", "walk"])
+def test_what_is_found_is_what_looking_at_every_job_finds(
+    filled: Filled, asked: str, few: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the three ways, forced by their limits, finds the same."""
+    monkeypatch.setattr(search, "FEW_WORDS", few[0])
+    monkeypatch.setattr(search, "FEW_JOBS", few[1])
+    starts = search.words_of(asked)
+    assert filled.found(asked) == filled.expected(*starts)
+    assert filled.found(asked, state="refused") == filled.expected(*starts, state="refused")
+
+
+def test_pages_go_on_where_the_one_before_ended(filled: Filled) -> None:
+    whole, pages, before = filled.found("golf"), list[str](), 0
+    while True:
+        asked = JobQuery(words="golf", limit=20, before=before)
+        page = search_jobs(filled.workshop.hub.database, asked)
+        if not page:
+            break
+        pages += [job.view.job for job in page]
+        before = page[-1].number
+    assert pages == whole
+    assert len(whole) > 20
+
+
+def test_what_an_ecu_said_of_itself_is_found_too_and_a_job_keeps_its_words(filled: Filled) -> None:
+    database, view = filled.workshop.hub.database, filled.views[17]
+    assert filled.found("14c204") == []
+    with database.transaction() as tables:
+        row = tables.jobs.get(tables.jobs.job == view.job)
+        body = identified("1.0.7")
+        event = type("Event", (), {"body": body})()
+        words = index_job(tables, row.number, view, [event], row.search)
+        tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
+    assert filled.found("14c204") == [view.job]
+    assert view.job in filled.found("wvwzzz1jzxw000017")
