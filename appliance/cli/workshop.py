@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from appliance.cli.options import Json
-from appliance.cli.output import console, facts, say, say_json, table
+from appliance.cli.output import console, facts, say, say_json, table, write_new
 from hw.errors import UsageError
+from hw.sshsig import fingerprint
 
 # The hub's libraries are imported by these commands only: no kit needs them.
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ def init(
             "--address", metavar="NAME", help="Name or IP address for kits; may be given again."
         ),
     ] = None,
+    paper: Annotated[
+        Path | None,
+        typer.Option("--paper", metavar="FILE.pdf", help="A page to print, with a QR code."),
+    ] = None,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +56,19 @@ def init(
     from appliance.workshop.keys import init_workshop, workshop_dir  # noqa: PLC0415 - see above
 
     where = folder or workshop_dir()
-    made = init_workshop(where, address or [], _prove)
+    if paper is not None and paper.exists():
+        raise UsageError(f"{paper} exists already and is left as it is.", "Name another file.")
+    if paper is not None and paper.resolve().is_relative_to(where.resolve()):
+        raise UsageError(
+            "The paper's file would lie in the workshop's own folder, and in its backups.",
+            "Name a file elsewhere, best in memory only, such as below /dev/shm.",
+        )
+    try:
+        made = init_workshop(where, address or [], lambda identity: _prove(identity, paper))
+    except BaseException:
+        if paper is not None:
+            paper.unlink(missing_ok=True)  # An identity that opens nothing must not be kept.
+        raise
     if as_json:
         say_json(
             {
@@ -58,6 +76,7 @@ def init(
                 "authority": made.fingerprint,
                 "workshop_recipient": made.workshop_recipient,
                 "recovery_recipient": made.recovery_recipient,
+                "signing_key": fingerprint(made.signing.public_key()),
             }
         )
         return
@@ -67,8 +86,12 @@ def init(
             ("authority", made.fingerprint),
             ("workshop's recipient", made.workshop_recipient),
             ("recovery's recipient", made.recovery_recipient),
+            ("signing key", fingerprint(made.signing.public_key())),
         ]
     )
+    say("Write the signing key on the paper, too: by it an export is known to be yours.")
+    if paper is not None:
+        say(f"Delete {paper} when it is printed: whoever has it can open every backup.")
     say("Next: fieldkit workshop serve")
 
 
@@ -80,11 +103,20 @@ def open_workshop(folder: Path | None, database: str, blobs: str = "") -> tuple[
     return open_hub(folder or workshop_dir(), database, blobs)
 
 
-def _prove(identity: str) -> str:
+def _prove(identity: str, paper: Path | None) -> str:
     """Show the recovery identity, and have it given back from where it was put."""
+    from appliance.workshop.paper import recovery_code, recovery_paper  # noqa: PLC0415 - see above
+
     say("The recovery identity opens every backup when all else is lost. It is shown only now:")
     console.print(identity, style="bold", soft_wrap=True)
-    say("Write it on paper, put that into a safe, and type it from the paper:")
+    if console.is_terminal:
+        recovery_code(identity).terminal(compact=True)
+    if paper is None:
+        say("Write it on paper, put that into a safe, and type it from the paper:")
+    else:
+        write_new(paper, recovery_paper(identity, datetime.now(UTC).date()))
+        say(f"Print {paper}: it is the only copy. Put the print into a safe.")
+        say("Type the identity from the print, or scan the code on it:")
     if not sys.stdin.isatty():
         return sys.stdin.readline()
     return console.input("> ")
