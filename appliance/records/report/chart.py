@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reportlab.graphics.shapes import Drawing, Line, PolyLine, Rect, String
 from reportlab.lib import colors
 from reportlab.lib.units import mm
 
+from appliance.records import events as e
+from appliance.records import reading
 from appliance.records.report.layout import (
     ACCENT,
     BAD,
@@ -21,7 +23,7 @@ from appliance.records.report.layout import (
     WIDTH,
 )
 from hw.messages import EventBody, GateChanged, Voltage, VoltageTrace
-from hw.plan import VoltageWindow
+from hw.plan import VoltageWindow, decode_plan
 
 HEIGHT: float = 66 * mm
 _LEFT, _RIGHT, _BOTTOM, _TOP = 12 * mm, 22 * mm, 9 * mm, 6 * mm
@@ -84,6 +86,34 @@ class _Scale:
     def y(self, volts: float) -> float:
         part = (volts - self.low) / (self.high - self.low)
         return float(_BOTTOM + (HEIGHT - _BOTTOM - _TOP) * part)
+
+
+def voltage_charts(
+    chain: Sequence[e.Event], plans: Mapping[str, bytes]
+) -> Iterator[tuple[str, Trace, Drawing]]:
+    """Each run of a job that has something to draw: its name, what was measured, the drawing.
+
+    Args:
+        chain: the job's events.
+        plans: documents of its plans by digest, for the limits; those that are missing cost only
+            these lines.
+    """
+    runs: dict[str, list[EventBody]] = {}
+    for body in reading.bodies(chain, e.HwEvent):
+        runs.setdefault(body.run, []).append(body.event)
+    digests = {body.run: body.plan_digest for body in reading.bodies(chain, e.WriteStarted)}
+    for run, events in runs.items():
+        trace = trace_of(events)
+        chart = voltage_chart(trace, _window(digests.get(run, ""), plans))
+        if chart is not None:
+            yield run, trace, chart
+
+
+def _window(digest: str, plans: Mapping[str, bytes]) -> VoltageWindow | None:
+    found = plans.get(digest) if digest else None
+    if found is None and len(plans) == 1:
+        found = next(iter(plans.values()))
+    return decode_plan(found).window if found is not None else None
 
 
 def voltage_chart(trace: Trace, window: VoltageWindow | None) -> Drawing | None:

@@ -7,8 +7,7 @@ for the same chain.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 from reportlab.graphics.barcode.qr import QrCodeWidget
 from reportlab.graphics.shapes import Drawing
@@ -24,15 +23,13 @@ from reportlab.platypus import (
 )
 
 from appliance.records import events as e
+from appliance.records import reading
 from appliance.records.report import layout as look
-from appliance.records.report.chart import trace_of, voltage_chart
+from appliance.records.report.chart import voltage_charts
 from appliance.vin import check_digit_fits
-from hw.messages import GateChanged
-from hw.plan import VoltageWindow, decode_plan
 from hw.sshsig import fingerprint, public_key_of
 from hw.statements import Moment
 
-B = TypeVar("B")
 _OUTCOMES = {
     "verified": ("VERIFIED", look.GOOD),
     "refused": ("REFUSED: nothing was written", look.WARN),
@@ -56,13 +53,13 @@ def report_pdf(chain: Sequence[e.Event], plans: Mapping[str, bytes] | None = Non
     """
     look.load_fonts()
     out = io.BytesIO()
-    job, simulated = chain[0].job, _simulated(chain)
+    job, simulated = chain[0].job, reading.simulated(chain)
     document = BaseDocTemplate(
         out,
         pagesize=A4,
         title=f"Job report {job}",
         author="fieldkit",
-        subject=_created(chain).vehicle.vin,
+        subject=reading.created(chain).vehicle.vin,
         invariant=1,
     )
     frame = Frame(
@@ -93,7 +90,7 @@ def _story(
 
 
 def _heading(chain: Sequence[e.Event], simulated: Sequence[str]) -> Iterable[Flowable]:
-    created = _created(chain)
+    created = reading.created(chain)
     right = [
         look.paragraph(f"Job {chain[0].job}", look.RIGHT),
         look.paragraph(f"opened {_when(chain[0].at)}", look.RIGHT),
@@ -115,7 +112,7 @@ def _heading(chain: Sequence[e.Event], simulated: Sequence[str]) -> Iterable[Flo
 
 def _outcome(chain: Sequence[e.Event]) -> Flowable:
     """The end of the last write; without one, the last refusal or that nothing was written."""
-    ended, refused = _last(chain, e.WriteEnded), _last_refusal(chain)
+    ended, refused = reading.last(chain, e.WriteEnded), reading.last_refusal(chain)
     if ended is not None:
         title, colour = _OUTCOMES[ended.outcome]
         restored = ", ".join(ended.not_restored)
@@ -135,7 +132,7 @@ def _outcome(chain: Sequence[e.Event]) -> Flowable:
 
 
 def _car(chain: Sequence[e.Event]) -> Iterable[Flowable]:
-    created = _created(chain)
+    created = reading.created(chain)
     customer, vehicle = created.customer, created.vehicle
     contact = ", ".join(part for part in (customer.phone, customer.email) if part)
     rows: list[tuple[str, look.Cell]] = [
@@ -167,30 +164,25 @@ def _vin(vin: str, read: Sequence[str]) -> str:
 
 
 def _vins_read(chain: Sequence[e.Event]) -> list[str]:
-    read = (value for body in _bodies(chain, e.Identified) for value in body.values)
+    read = (value for body in reading.bodies(chain, e.Identified) for value in body.values)
     return list(dict.fromkeys(value.text for value in read if value.did == _VIN_DID and value.text))
 
 
 def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
-    before, after = _before_and_after(chain)
+    before, after = reading.before_and_after(chain)
     first = before or after
     if first is None:
         return
     yield look.paragraph("ECU identity, before and after" if after else "ECU identity", look.HEAD)
     yield look.paragraph(f"{first.ecu}, profile {first.profile}, over {first.link}", look.SMALL)
-    old = {value.did: value for value in before.values} if before else {}
-    new = {value.did: value for value in after.values} if after else {}
     rows: list[list[look.Cell]] = [
         ["DID", "", "before", "after"] if after else ["DID", "", "value"]
     ]
-    for did in dict.fromkeys((*old, *new)):
-        label = (old.get(did) or new[did]).label
-        was, now = _shown(old.get(did)), _shown(new.get(did))
-        changed = did in old and did in new and was != now
-        style = look.STRONG if changed else look.BODY
-        code = look.paragraph(f"0x{did:04X}", look.CODE)
-        later = [look.paragraph(now, style)] if after else []
-        rows.append([code, label, look.paragraph(was), *later])
+    for value in reading.compared(before, after):
+        style = look.STRONG if value.changed else look.BODY
+        code = look.paragraph(f"0x{value.did:04X}", look.CODE)
+        later = [look.paragraph(value.now, style)] if after else []
+        rows.append([code, value.label, look.paragraph(value.was), *later])
     yield look.grid(rows, (17, 53, 52, 52) if after else (17, 53, 104))
     if after is None:
         yield look.paragraph("The ECU was not identified again after a write.", look.NOTE)
@@ -198,9 +190,9 @@ def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
 
 def _plans(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     """Each plan that was written; when none was, the last one that was made."""
-    plans = {body.plan_digest: body for body in _bodies(chain, e.PlanCompiled)}
-    written = [body.plan_digest for body in _bodies(chain, e.WriteStarted)]
-    written += [body.plan_digest for body in _bodies(chain, e.GatesChecked) if body.permit]
+    plans = {body.plan_digest: body for body in reading.bodies(chain, e.PlanCompiled)}
+    written = [body.plan_digest for body in reading.bodies(chain, e.WriteStarted)]
+    written += [body.plan_digest for body in reading.bodies(chain, e.GatesChecked) if body.permit]
     shown = [digest for digest in dict.fromkeys(written) if digest in plans]
     for digest in shown or list(plans)[-1:]:
         yield from _plan(plans[digest])
@@ -230,8 +222,7 @@ def _has_text(value: look.Cell) -> bool:
 
 
 def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
-    checked = [(event, body) for event, body in _with_bodies(chain, e.GatesChecked)]
-    final = [pair for pair in checked if not pair[1].dry] or checked[-1:]
+    final = reading.gates_that_counted(chain)
     if not final:
         return
     yield look.paragraph("The four gates", look.HEAD)
@@ -253,7 +244,7 @@ def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     yield look.grid(rows, (45, 19, 90, 20))
     if all(body.dry for _, body in final):
         yield look.paragraph("A dry run: no permit was asked for.", look.NOTE)
-    for given in _bodies(chain, e.Acknowledged):
+    for given in reading.bodies(chain, e.Acknowledged):
         words = f"Acknowledged for plan {given.plan_digest}; the signed statement is in the record."
         yield look.paragraph(words, look.NOTE)
 
@@ -266,15 +257,7 @@ def _verdict(*, passed: bool) -> look.Cell:
 
 def _voltage(chain: Sequence[e.Event], plans: Mapping[str, bytes]) -> Iterable[Flowable]:
     """One chart to a run."""
-    runs: dict[str, list[e.HwEvent]] = {}
-    for body in _bodies(chain, e.HwEvent):
-        runs.setdefault(body.run, []).append(body)
-    digests = {body.run: body.plan_digest for body in _bodies(chain, e.WriteStarted)}
-    for run, events in runs.items():
-        trace = trace_of([body.event for body in events])
-        chart = voltage_chart(trace, _window(digests.get(run, ""), plans))
-        if chart is None:
-            continue
+    for run, trace, chart in voltage_charts(chain, plans):
         words = (
             f"Run {run}. Lowest {trace.lowest:.2f} V, highest {trace.highest:.2f} V, "
             f"{len(trace.samples)} samples; full rate around each change of the gate. "
@@ -289,16 +272,9 @@ def _voltage(chain: Sequence[e.Event], plans: Mapping[str, bytes]) -> Iterable[F
         )
 
 
-def _window(digest: str, plans: Mapping[str, bytes]) -> VoltageWindow | None:
-    found = plans.get(digest) if digest else None
-    if found is None and len(plans) == 1:
-        found = next(iter(plans.values()))
-    return decode_plan(found).window if found is not None else None
-
-
 def _backups(chain: Sequence[e.Event]) -> Iterable[Flowable]:
-    verified = {body.backup: body for body in _bodies(chain, e.BackupVerified)}
-    for event, backup in _with_bodies(chain, e.BackupMade):
+    verified = {body.backup: body for body in reading.bodies(chain, e.BackupVerified)}
+    for event, backup in reading.with_bodies(chain, e.BackupMade):
         rows: list[tuple[str, look.Cell]] = [
             ("Backup", look.paragraph(backup.backup, look.CODE)),
             ("Made", f"{_when(event.at)}, of {backup.ecu}"),
@@ -323,7 +299,7 @@ def _backups(chain: Sequence[e.Event]) -> Iterable[Flowable]:
             rows.append(("Media", look.paragraph("SIMULATED MEDIA", look.REFUSED)))
         head = look.paragraph("Backup on two media", look.HEAD)
         yield KeepTogether([head, look.facts(rows)])
-    if any(_bodies(chain, e.BackupMade)):
+    if any(reading.bodies(chain, e.BackupMade)):
         yield look.paragraph(
             "Hashes of a backup's parts are those of the encrypted files.", look.NOTE
         )
@@ -335,7 +311,7 @@ def _timeline(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     rows += [
         [str(event.seq), event.at.wall[:19].replace("T", " "), *line]
         for event in chain
-        if (line := _told(event)) is not None
+        if (line := reading.told(event)) is not None
     ]
     yield look.grid(rows, (12, 36, 36, 90))
     if any(event.at.wall_quality == "unsynchronised" for event in chain):
@@ -344,41 +320,6 @@ def _timeline(chain: Sequence[e.Event]) -> Iterable[Flowable]:
             "their order is not.",
             look.NOTE,
         )
-
-
-def _told(event: e.Event) -> tuple[str, str] | None:
-    """One line of the timeline; None for the samples and progress between."""
-    body, kind = event.body, event.kind.replace("_", " ")
-    if isinstance(body, e.HwEvent):
-        change = body.event
-        return (f"gate {change.state}", change.reason) if isinstance(change, GateChanged) else None
-    if isinstance(body, e.Refused):
-        return f"refused: {body.doing}", f"{body.gate} {body.what}".strip()
-    if isinstance(body, e.GatesChecked):
-        closed = [result.gate for result in body.results if not result.passed]
-        said = f"closed: {', '.join(closed)}" if closed else "all open"
-        return kind, f"{'dry run, ' if body.dry else ''}{said}"
-    detail = _DETAILS.get(type(body))
-    return kind, detail.format(body=body) if detail else ""
-
-
-# What a line of the timeline says besides the kind of the event.
-_DETAILS: dict[type, str] = {
-    e.JobCreated: "by {body.technician}",
-    e.Identified: "{body.ecu} over {body.link}",
-    e.BackupMade: "{body.backup}",
-    e.BackupVerified: "{body.backup}",
-    e.BackupOpened: "{body.backup} by {body.technician}",
-    e.PlanCompiled: "{body.title}",
-    e.WriteStarted: "run {body.run}",
-    e.WriteEnded: "{body.outcome}: {body.what}",
-    e.Recovered: "run {body.run} by run {body.by_run}",
-    e.Resumed: "run {body.run}",
-    e.AbortAsked: "run {body.run}, by {body.technician}",
-    e.Note: "{body.author}: {body.text}",
-    e.WrongPassphrase: "for {body.technician}, {body.tries} in all",
-    e.Exported: "{body.length} events",
-}
 
 
 def _seal(chain: Sequence[e.Event]) -> Flowable:
@@ -406,63 +347,6 @@ def _seal(chain: Sequence[e.Event]) -> Flowable:
     return KeepTogether(
         [look.paragraph("Seal of the record", look.HEAD), look.side_by_side(text, [drawing], _QR)]
     )
-
-
-# What is looked up in the chain -------------------------------------------------------------------
-
-
-def _bodies(chain: Sequence[e.Event], kind: type[B]) -> Iterator[B]:
-    return (event.body for event in chain if isinstance(event.body, kind))
-
-
-def _with_bodies(chain: Sequence[e.Event], kind: type[B]) -> Iterator[tuple[e.Event, B]]:
-    return ((event, event.body) for event in chain if isinstance(event.body, kind))
-
-
-def _last(chain: Sequence[e.Event], kind: type[B]) -> B | None:
-    return next(_bodies(chain[::-1], kind), None)
-
-
-def _created(chain: Sequence[e.Event]) -> e.JobCreated:
-    return next(_bodies(chain, e.JobCreated))
-
-
-def _last_refusal(chain: Sequence[e.Event]) -> tuple[str, str] | None:
-    for event in reversed(chain):
-        body = event.body
-        if isinstance(body, e.Refused) and body.gate:
-            return f"{body.gate}: {body.what}", body.next_step
-        if isinstance(body, e.GatesChecked) and not body.dry:
-            for result in body.results:
-                if not result.passed:
-                    return f"{result.gate}: {result.reason}", result.next_step
-    return None
-
-
-def _simulated(chain: Sequence[e.Event]) -> list[str]:
-    named = [name for body in _bodies(chain, e.WriteStarted) for name in body.simulated]
-    if any(body.simulated for body in _bodies(chain, e.BackupMade)):
-        named = [name for name in named if name != "media"]
-        named.append("media (both copies may lie on one filesystem)")
-    return list(dict.fromkeys(named))
-
-
-def _before_and_after(chain: Sequence[e.Event]) -> tuple[e.Identified | None, e.Identified | None]:
-    """The last identification before the first write, and the last one after a write."""
-    before, after, written = None, None, False
-    for event in chain:
-        if isinstance(event.body, e.WriteStarted | e.HwEvent):
-            written = True
-        elif isinstance(event.body, e.Identified):
-            if written:
-                after = event.body
-            else:
-                before = event.body
-    return before, after
-
-
-def _shown(value: e.DidValue | None) -> str:
-    return (value.refused or value.text or value.value) if value else ""
 
 
 def _when(at: Moment) -> str:
