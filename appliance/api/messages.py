@@ -339,6 +339,20 @@ class Clock(_Body, frozen=True):
     wall: str
 
 
+class Silence(_Body, frozen=True):
+    """How long the workshop was not heard (`appliance.sync.silence`).
+
+    `soon` and `doubted` warn, with `refused` no new programming job is taken. `heard` is the
+    workshop's own wall time at the last greeting, empty for none.
+    """
+
+    state: Literal["fine", "soon", "doubted", "refused"]
+    days: int
+    heard: str
+    what: str = ""
+    next_step: str = ""
+
+
 class Sync(_Body, frozen=True):
     """The way to the workshop.
 
@@ -348,7 +362,8 @@ class Sync(_Body, frozen=True):
     the latter the workshop will never take; `what` and `next_step` say what keeps the rest.
     `in_work` counts jobs that are not handed over by themselves yet, since somebody works on them.
     While it is sending, `job` is the one whose record is under way, and `sent_bytes` of
-    `total_bytes` of it and of its files are at the workshop.
+    `total_bytes` of it and of its files are at the workshop. `silence` is None while the kit is
+    locked or has no workshop.
     `handed_over` is the wall time of the last record that the workshop signed for, empty for none
     since the appliance was started.
     """
@@ -366,6 +381,7 @@ class Sync(_Body, frozen=True):
     what: str = ""
     next_step: str = ""
     changes_put_aside: list[str] = []
+    silence: Silence | None = None
     """Why what came from the workshop was not taken, a sentence for each; see `sync.changes`."""
 
 

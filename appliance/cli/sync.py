@@ -57,8 +57,10 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("sending", _progress(view)),
             ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
             ("handed over", view.handed_over),
+            ("last heard", view.silence.heard if view.silence else ""),
             *(("not taken", why) for why in view.changes_put_aside),
             ("", f"{view.what} {view.next_step}".strip()),
+            ("", f"{view.silence.what} {view.silence.next_step}".strip() if view.silence else ""),
         )
         if text
     )

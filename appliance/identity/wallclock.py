@@ -26,6 +26,12 @@ def moment() -> Moment:
     )
 
 
+def rfc3339(seconds: int) -> str:
+    """A wall time in seconds since 1970 as RFC 3339, empty for 0, which stands for never."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    return text if seconds else ""
+
+
 def wall_quality() -> Literal["synchronised", "unsynchronised"]:
     """Whether something keeps the clock right: systemd-timesyncd's mark, else the kernel's word."""
     if _TIMESYNCD_MARK.exists() or _kernel_says_synchronised():

@@ -18,6 +18,7 @@ from appliance.sync.handover import BlobAway
 from appliance.sync.outbox import Outbox
 from appliance.sync.record import BlobKind, BlobRef
 from appliance.sync.rest import Rested
+from appliance.sync.silence import Silence
 from hw import clock
 from hw.config import MediaConfig, SyncConfig
 
@@ -40,6 +41,11 @@ class Freight:
     def outbox(self) -> Outbox:
         """What is on its way."""
         return Outbox(self.book.records, self._backup_files)
+
+    @property
+    def silence(self) -> Silence:
+        """How long the workshop was not heard."""
+        return Silence(self.book.store)
 
     @property
     def at_rest(self) -> Rested:

@@ -56,6 +56,7 @@ from appliance.service.sensor import sensor_of
 from appliance.service.sticks import FromStick, StickDesk
 from appliance.service.syncing import Syncing
 from appliance.service.writing import UNFINISHED, Writer
+from appliance.sync.silence import Silence
 from hw.client import HwClient
 from hw.config import load_config
 from hw.errors import FieldKitError, UnavailableError, UsageError
@@ -479,6 +480,7 @@ class Service:
     def plan_flash(self, asked: m.PlanFlash) -> m.PlanView:
         """Compile a flash."""
         opened = self._open()
+        Silence(opened.book.store).demand_heard()
         job = opened.book.find(asked.job)
         source = self._container(asked)
         image = read_container(source.name, source.content, source.manifest)
@@ -502,6 +504,7 @@ class Service:
     def plan_code(self, asked: m.PlanCode) -> m.PlanView:
         """Compile a change of coding."""
         opened = self._open()
+        Silence(opened.book.store).demand_heard()
         job = opened.book.find(asked.job)
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
@@ -514,6 +517,7 @@ class Service:
     def plan_restore(self, asked: m.PlanRestore) -> m.PlanView:
         """Compile a restore from a backup of this very ECU."""
         opened = self._open()
+        Silence(opened.book.store).demand_heard()
         job = opened.book.find(asked.job)
         loaded = load_profile(asked.profile, self._state)
         with self._turn():
@@ -704,7 +708,13 @@ class Service:
         return m.RecoveryView(recovers=plan.plan.recovers, plan=view)
 
     def _writer(self, opened: _Opened) -> Writer:
-        return Writer(opened.unlocked, opened.book, self._hw.client(), self._desk(opened))
+        return Writer(
+            opened.unlocked,
+            opened.book,
+            self._hw.client(),
+            self._desk(opened),
+            Silence(opened.book.store),
+        )
 
     # Helpers ----------------------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from appliance.api.messages import Okay, Sync
+from appliance.api.messages import Okay, Silence, Sync
 from appliance.errors import NotPermittedError
 from appliance.identity import Unlocked
-from appliance.identity.wallclock import moment
+from appliance.identity.wallclock import moment, rfc3339
 from appliance.records.view import JobState
 from appliance.service.book import Book
 from appliance.service.freight import Freight
@@ -94,9 +94,10 @@ class Syncing:
 
     def view(self) -> Sync:
         """How it stands."""
-        if self._freight is None:
-            return structs.replace(self._view, state=self._resting())
-        return self._view
+        freight = self._freight
+        if freight is None:
+            return structs.replace(self._view, state=self._resting(), silence=None)
+        return structs.replace(self._view, silence=_silence(freight))
 
     def now(self) -> Sync:
         """Make a pass now, with the jobs that are still worked on, too; returns how it stands
@@ -146,6 +147,7 @@ class Syncing:
             if pairing is None or freight is None:
                 self._view = Sync(state=self._resting())
                 return
+            freight.silence.begin()
             self._hand_over(freight, pairing, everything=everything)
         except FieldKitError as error:
             if self._freight is freight:  # Else it was locked meanwhile, which is no failure.
@@ -178,7 +180,8 @@ class Syncing:
             self._view, state="sending", waiting=waiting, in_work=len(left.in_work)
         )
         with pairing.client(freight.unlocked.kit_key) as hub:
-            hub.hello(version("fieldkit"), shutil.disk_usage(self.state).free, waiting)
+            free = shutil.disk_usage(self.state).free
+            freight.silence.greeted(hub.hello(version("fieldkit"), free, waiting))
             pace = Pace(freight.config.kilobytes_per_s * 1000)
             way = Way(hub, pairing.signers(), freight.open_blob, may_go_on, pace, self._tell_sent)
             done = hand_over(freight.outbox, way)
@@ -235,3 +238,19 @@ class Syncing:
             self._pause_s = min(2 * before, LONGEST_PAUSE_S)
         else:
             self._pause_s = LOOK_S
+
+
+def _silence(freight: Freight) -> Silence | None:
+    try:
+        now = freight.silence.standing()
+    except FieldKitError:
+        return None  # The kit was locked in this moment, or its card fails: its jobs tell that.
+    if now is None:
+        return None
+    return Silence(
+        state=now.state,
+        days=now.days,
+        heard=rfc3339(now.heard) if now.heard else "",
+        what=now.what,
+        next_step=now.next_step,
+    )

@@ -29,6 +29,7 @@ from appliance.service.backing import BackupDesk
 from appliance.service.book import Book
 from appliance.service.car import Ecu
 from appliance.service.plans import KeptPlan
+from appliance.sync.silence import Silence
 from hw.client import HwClient
 from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError
 from hw.messages import (
@@ -52,12 +53,14 @@ class Writer:
         book: the jobs' records.
         hw: the connection to hw.
         backups: finds copies.
+        silence: says whether the workshop was heard lately enough.
     """
 
     unlocked: Unlocked
     book: Book
     hw: HwClient
     backups: BackupDesk
+    silence: Silence
 
     # Run --------------------------------------------------------------------------------------
 
@@ -69,6 +72,7 @@ class Writer:
         """
         with self._recorded(job, "check of the gates"):
             kept = self._plan_of(job, document)
+            self.silence.demand_heard(kept.plan)
             self._check_preconditions(kept)
             report = self._arm(job, kept, None, dry=True)
         self.book.append(job, _checked(report, dry=True))
@@ -86,6 +90,7 @@ class Writer:
         """
         with self._recorded(job, "write"):
             kept = self._plan_of(job, asked.plan)
+            self.silence.demand_heard(kept.plan)
             technician = self._technician(job, asked.passphrase)
             _check_risk(kept, asked.risk_digest)
             self._check_preconditions(kept)

@@ -68,6 +68,10 @@ class _Problem(Struct, frozen=True, kw_only=True):
     missing: list[str] = []
 
 
+class _Greeted(Struct, frozen=True, kw_only=True):
+    time: int
+
+
 class Enrolment(Struct, frozen=True, kw_only=True):
     """What the hub says to a kit that it lets in."""
 
@@ -127,10 +131,14 @@ class HubClient:
         except UNDECODABLE as error:
             raise _other_version() from error
 
-    def hello(self, version: str, free_bytes: int, waiting: int) -> None:
-        """Say that this kit is there."""
+    def hello(self, version: str, free_bytes: int, waiting: int) -> int:
+        """Say that this kit is there; returns the workshop's clock, in seconds since 1970."""
         query = httpx.QueryParams(version=version, free=free_bytes, waiting=waiting)
-        self._send("GET", f"/v1/hello?{query}")
+        answer = self._send("GET", f"/v1/hello?{query}")
+        try:
+            return msgspec.json.decode(answer.content, type=_Greeted).time
+        except UNDECODABLE as error:
+            raise _other_version() from error
 
     def blob_offset(self, sha256: str) -> tuple[int, bool]:
         """How many bytes of a blob the hub has, and whether that is all of it."""

@@ -46,6 +46,12 @@ class Enrolled(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workshop_key: str
 
 
+class Greeted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a kit that greets is told: the workshop's clock, in seconds since 1970."""
+
+    time: int
+
+
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is answered where something was not done; `missing` names blobs (424)."""
 
@@ -115,11 +121,10 @@ class _Routes:
             waiting=_number(given.get("waiting", "0")),
         )
 
-        def work() -> None:
-            self._hub.hello(self._signer(request, b"").kit, greeting)
+        def work() -> Greeted:
+            return Greeted(time=self._hub.hello(self._signer(request, b"").kit, greeting))
 
-        await anyio.to_thread.run_sync(work)
-        return Response(status_code=204)
+        return _json(await anyio.to_thread.run_sync(work), 200)
 
     async def blob(self, request: Request) -> Response:
         body = await _body(request, PIECE_BYTES)

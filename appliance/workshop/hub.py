@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Struct
 from peewee import IntegrityError
 
+from appliance.identity.wallclock import rfc3339
 from appliance.records.errors import ChainBroken
 from appliance.records.events import Event
 from appliance.records.view import JobView, advance
@@ -136,9 +136,9 @@ class Hub:
             {
                 "id": row.id,
                 "name": row.name,
-                "enrolled": _wall(row.enrolled),
-                "hello": _wall(row.hello),
-                "revoked": _wall(row.revoked),
+                "enrolled": rfc3339(row.enrolled),
+                "hello": rfc3339(row.hello),
+                "revoked": rfc3339(row.revoked),
                 "version": row.version,
                 "free_bytes": row.free_bytes,
                 "waiting": row.waiting,
@@ -163,20 +163,22 @@ class Hub:
             if not kits.update(revoked=int(self.now())).where(kits.id == kit).execute():
                 raise NotThere(f"There is no kit {kit}.", "Look at the list of kits.")
 
-    def hello(self, kit: str, greeting: Greeting) -> None:
-        """Note that a kit is there.
+    def hello(self, kit: str, greeting: Greeting) -> int:
+        """Note that a kit is there; returns the hub's clock.
 
         Raises:
             Revoked: it was shut out.
         """
+        now = int(self.now())
         with self.database.transaction() as tables:
             self._admit(tables, kit)
             tables.kits.update(
-                hello=int(self.now()),
+                hello=now,
                 version=greeting.version,
                 free_bytes=greeting.free_bytes,
                 waiting=greeting.waiting,
             ).where(tables.kits.id == kit).execute()
+        return now
 
     def _admit(self, tables: Models, kit: str) -> Any:
         """The kit's row, held until the transaction ends."""
@@ -310,7 +312,7 @@ class Hub:
 
     def _keep(self, tables: Models, sealed: SealedRecord, events: Sequence[Event]) -> bytes:
         record, now = sealed.record, int(self.now())
-        receipt = sign_receipt(sealed, _wall(now), self.key)
+        receipt = sign_receipt(sealed, rfc3339(now), self.key)
         last = record.first + len(record.events) - 1
         known = tables.jobs.get_or_none(tables.jobs.job == record.job)
         view = msgspec.json.decode(known.view, type=JobView) if known is not None else None
@@ -415,12 +417,6 @@ def _check_blobs(tables: Models, wanted: list[BlobRef]) -> None:
                 f"{there[blob.sha256]}.",
                 _ASK_OFFICE,
             )
-
-
-def _wall(seconds: int) -> str:
-    """RFC 3339, empty for 0, which stands for never."""
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-    return moment if seconds else ""
 
 
 def _hash(token: str) -> str:

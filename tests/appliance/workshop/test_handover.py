@@ -257,6 +257,18 @@ def test_a_kit_whose_clock_stands_at_1970_or_2038_is_served(
         assert stored(workshop, job) == [(1, 1)]
 
 
+def test_a_greeting_is_answered_with_the_clock_of_the_workshop(
+    kit: Kit, workshop: Workshop
+) -> None:
+    first = kit.hub.hello("1", -1, 0)
+    workshop.clock[0] += 1000.0
+    try:
+        ahead = kit.hub.hello("1", -1, 0) - first
+    finally:
+        workshop.clock[0] -= 1000.0
+    assert 1000 <= ahead < 2000
+
+
 def test_who_is_not_enrolled_is_not_served(workshop: Workshop) -> None:
     with workshop.client(KIT_KEY) as stranger, pytest.raises(Paused):
         stranger.hello("0", -1, 0)
