@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from appliance.api import messages
 from appliance.api import messages as m
+from appliance.reference import reference_of
 from appliance.vin import VinReport, examine_vin
 from hw.config import run_dir
 from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
@@ -256,6 +257,20 @@ class Client:
         """Read one DID or one memory region."""
         body = m.ReadValue(link=link, profile=profile, did=did, region=region)
         return self._post("/read", m.ReadReply, body, CAR_TIMEOUT_S)
+
+    # Work orders ------------------------------------------------------------------------------
+
+    def orders(self) -> m.Orders:
+        """Work orders that came from the workshop."""
+        return self._get("/orders", m.Orders)
+
+    def order(self, reference: str) -> m.OrderView:
+        """One of them, by its reference as it was typed or scanned."""
+        return self._get(f"/orders/{reference_of(reference)}", m.OrderView)
+
+    def order_open(self, reference: str) -> m.JobView:
+        """The job for a work order: a new one, or the one that there is."""
+        return self._post(f"/orders/{reference_of(reference)}/job", m.JobView)
 
     # Plans ------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import pytest
 from appliance.api import messages as m
 from appliance.client import ApiError
 from appliance.workshop.keys import load_keys
+from appliance.workshop.orders import Booking
 from appliance.workshop.program import open_hub
 from tests.stack import FIELDKIT, ROOT, Stack, running_stack
 
@@ -122,6 +123,7 @@ def test_a_kit_is_let_in_and_its_jobs_and_backups_arrive_whatever_is_killed(fold
             assert (view.waiting, view.put_aside, view.kit) == (0, 0, "Van 1")
             assert taken(folder)[job] == length
             check_backup(stack, folder, backup.backup)
+            check_downwards(stack, folder)
             (kit,) = workshop_json(folder, "kits")["kits"]
             assert (kit["name"], kit["waiting"] >= 0) == ("Van 1", True)
 
@@ -140,6 +142,27 @@ def test_a_kit_is_let_in_and_its_jobs_and_backups_arrive_whatever_is_killed(fold
             assert third not in taken(folder)
             with stack.client() as client:
                 assert client.job_show(third).events == 1
+
+
+def check_downwards(stack: Stack, folder: Path) -> None:
+    """What the workshop tells comes to the kit: an order, and a profile that it must not trust."""
+    hub, _ = open_hub(folder, "", "")
+    booking = Booking(way="visit", customer="Thandi", phone="1", make="VW", symptoms="Stalls.")
+    reference = hub.orders.book(booking, "once").order.reference
+    file = folder / "sim-engine.toml"
+    file.write_bytes((stack.state / "profiles" / "sim-engine.toml").read_bytes())
+    assert workshop_json(folder, "publish", "profile", str(file))["version"] == 1
+    (folder / "terms.txt").write_text("We take care.")
+    workshop_json(folder, "publish", "text", "terms", "en", str(folder / "terms.txt"))
+    view = wait_for(stack, "idle")
+    assert ["does not hold" in why for why in view.changes_put_aside] == [True]
+    (order,) = stack.json("order", "list")["orders"]
+    assert (order["reference"], order["complaint"]) == (reference, "Stalls.")
+    job = stack.json("order", "open", reference.lower())
+    assert job["customer"] == "Thandi"
+    wait_for(stack, "idle")
+    assert stack.json("order", "show", reference)["state"] == "at_the_bench"
+    assert hub.orders.by_reference(reference).job == job["job"]
 
 
 def check_backup(stack: Stack, folder: Path, backup: str) -> None:

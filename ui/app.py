@@ -44,6 +44,7 @@ PAGES: dict[str, str] = {
     "gone": "ui.screens.gone.GonePage",
     "backups": "ui.screens.backups.BackupsPage",
     "records": "ui.screens.records.RecordsPage",
+    "orders": "ui.screens.orders.OrdersPage",
     "menu": "ui.screens.menu.MenuPage",
     "settings": "ui.screens.settings.SettingsPage",
     "technicians": "ui.screens.technicians.TechniciansPage",

@@ -187,6 +187,35 @@ class JobNew(_Body, frozen=True):
     odometer_km: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
 
 
+class OrderView(_Body, frozen=True):
+    """A work order of the workshop.
+
+    `way`: the technician visits the car, or its part comes by mail. `appointment` is the local date
+    and time as the office wrote it, empty for none; `made` when it was booked. `photos` lie at the
+    workshop. `job` was opened for it on this kit, empty for none.
+    """
+
+    reference: str
+    way: Literal["visit", "mail_in"]
+    state: Literal["booked", "on_the_way", "at_the_bench", "done", "withdrawn"]
+    customer: str
+    phone: str
+    address: str
+    appointment: str
+    vehicle: str
+    vin: str
+    complaint: str
+    photos: int
+    made: str
+    job: str
+
+
+class Orders(_Body, frozen=True):
+    """Work orders that this kit has, those with an appointment first."""
+
+    orders: list[OrderView]
+
+
 class CheckPlan(_Body, frozen=True):
     """A plan's file, to be described or to have its gates checked without a permit."""
 

@@ -289,6 +289,23 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/jobs", m.JobNew, m.JobView, lambda s, _p, b: s.job_new(b), "Open a job"),
     Route("GET", "/jobs/{job}", None, m.JobView, lambda s, p, _b: s.job_show(p["job"]), "One job"),
     Route("GET", "/jobs/{job}/events", None, m.JobEvent, None, "A job's events, as they come"),
+    Route("GET", "/orders", None, m.Orders, lambda s, _p, _b: s.order_list(), "Work orders"),
+    Route(
+        "GET",
+        "/orders/{reference}",
+        None,
+        m.OrderView,
+        lambda s, p, _b: s.order_show(p["reference"]),
+        "One work order",
+    ),
+    Route(
+        "POST",
+        "/orders/{reference}/job",
+        None,
+        m.JobView,
+        lambda s, p, _b: s.order_open(p["reference"]),
+        "The job for a work order: a new one, or the one that there is",
+    ),
     Route(
         "POST",
         "/jobs/{job}/check",

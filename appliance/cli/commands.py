@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from appliance.cli import car, jobs, kit, people, publish, setup, sync, workshop, workshop_keeping
+from appliance.cli import (
+    car,
+    jobs,
+    kit,
+    orders,
+    people,
+    publish,
+    setup,
+    sync,
+    workshop,
+    workshop_keeping,
+)
 
 app = typer.Typer(
     name="fieldkit",
@@ -29,6 +40,7 @@ app.command("read")(car.read)
 app.add_typer(car.plan_app, name="plan", no_args_is_help=True)
 app.add_typer(car.backup_app, name="backup", no_args_is_help=True)
 app.add_typer(jobs.job_app, name="job", no_args_is_help=True)
+app.add_typer(orders.order_app, name="order", no_args_is_help=True)
 app.add_typer(kit.network_app, name="network", no_args_is_help=True)
 app.add_typer(kit.technician_app, name="technician", no_args_is_help=True)
 app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)

@@ -33,7 +33,7 @@ def job_new(
     """Open a job."""
     with Client() as client:
         view = client.job_new(customer, vehicle, complaint)
-    _print_job(view, as_json=as_json)
+    print_job(view, as_json=as_json)
 
 
 @job_app.command("list")
@@ -74,7 +74,7 @@ def job_show(
         if follow_it:
             return _follow_again(client, view, as_json=as_json)
         if not events:
-            _print_job(view, as_json=as_json)
+            print_job(view, as_json=as_json)
             return 0
         for event in client.events(view.job):
             if as_json:
@@ -92,7 +92,8 @@ def _follow_again(client: Client, view: m.JobView, *, as_json: bool) -> int:
     return tell_outcome(follow(client, started, view.vehicle, as_json=as_json), as_json=as_json)
 
 
-def _print_job(view: m.JobView, *, as_json: bool) -> None:
+def print_job(view: m.JobView, *, as_json: bool) -> None:
+    """A job, on the console."""
     if as_json:
         say_json(view)
         return

@@ -39,6 +39,13 @@ class JobCreated(_Body, frozen=True, tag="job_created"):
     technician: str
 
 
+class OrderTaken(_Body, frozen=True, tag="order_taken"):
+    """The job was opened for a work order of the workshop; right after its creation."""
+
+    order: str
+    reference: str
+
+
 class DidValue(_Part, frozen=True):
     """One identification or coding value; `refused` says in words why it could not be read."""
 
@@ -225,6 +232,7 @@ class Note(_Body, frozen=True, tag="note"):
 
 Body = (
     JobCreated
+    | OrderTaken
     | Identified
     | BackupMade
     | BackupVerified

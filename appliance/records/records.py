@@ -29,6 +29,7 @@ from appliance.records.events import (
     Event,
     HwEvent,
     JobCreated,
+    OrderTaken,
     PlanCompiled,
     WriteEnded,
     WriteStarted,
@@ -85,15 +86,29 @@ class Records:
     # Writing ----------------------------------------------------------------------------------
 
     def create_job(
-        self, customer: Customer, vehicle: Vehicle, complaint: str, technician: str
+        self,
+        customer: Customer,
+        vehicle: Vehicle,
+        complaint: str,
+        technician: str,
+        order: OrderTaken | None = None,
     ) -> JobView:
-        """Open a job. `vehicle` comes from `parse_vehicle` or `vehicle`, which check the VIN."""
+        """Open a job. `vehicle` comes from `parse_vehicle` or `vehicle`, which check the VIN.
+
+        For an `order` a job is opened once: where there is one, that is returned.
+        """
         body = JobCreated(
             customer=customer, vehicle=vehicle, complaint=complaint, technician=technician
         )
         job = uuid7()
-        self.store.run(lambda tables: self._extend(tables, job, None, [body]))
-        return self.job(job)
+
+        def work(tables: Tables) -> str:
+            if order is not None and (there := _jobs_of(tables, "order", order.order)):
+                return there[0]
+            self._extend(tables, job, None, [body] if order is None else [body, order])
+            return job
+
+        return self.job(self.store.run(work))
 
     def append(self, job: str, body: Body) -> Event:
         """Put one event on a job's chain.
@@ -228,14 +243,10 @@ class Records:
         return [read_event(job, row["seq"], row["document"], row["signature"]) for row in rows]
 
     def jobs_of(self, kind: str, subject: str) -> list[str]:
-        """Jobs that know a `backup`, `plan` (digest) or `run` by its name, the oldest first."""
-
-        def work(tables: Tables) -> list[str]:
-            table = tables.subjects
-            query = table.select(table.job).where((table.kind == kind) & (table.subject == subject))
-            return [str(row["job"]) for row in query.order_by(table.job)]
-
-        return self.store.run(work)
+        """Jobs that know a `backup`, `plan` (digest), `run` or `order` by its name, the oldest
+        first.
+        """
+        return self.store.run(lambda tables: _jobs_of(tables, kind, subject))
 
     def last_seq(self, run: str) -> int:
         """Number of the last event of a run that is recorded, 0 for none."""
@@ -369,6 +380,12 @@ def _put_view(tables: Tables, view: JobView) -> None:
     tables.jobs.insert(row).on_conflict_replace().execute()
 
 
+def _jobs_of(tables: Tables, kind: str, subject: str) -> list[str]:
+    table = tables.subjects
+    query = table.select(table.job).where((table.kind == kind) & (table.subject == subject))
+    return [str(row["job"]) for row in query.order_by(table.job)]
+
+
 def _put_subject(tables: Tables, event: Event) -> None:
     match event.body:
         case BackupMade(backup=subject):
@@ -377,6 +394,8 @@ def _put_subject(tables: Tables, event: Event) -> None:
             kind = "plan"
         case WriteStarted(run=subject) | HwEvent(run=subject, seq=1):
             kind = "run"
+        case OrderTaken(order=subject):
+            kind = "order"
         case _:
             return
     row = {"kind": kind, "subject": subject, "job": event.job}

@@ -19,6 +19,7 @@ from appliance.records import Body, Event, JobFilter, Records
 from appliance.records.events import (
     BackupMade,
     HwEvent,
+    OrderTaken,
     PlanCompiled,
     Recovered,
     WriteStarted,
@@ -74,9 +75,11 @@ class Book:
 
     # Jobs -------------------------------------------------------------------------------------
 
-    def new_job(self, customer: Customer, car: Vehicle, complaint: str) -> str:
-        """Open a job."""
-        return self.records.create_job(customer, car, complaint, self.technician).job
+    def new_job(
+        self, customer: Customer, car: Vehicle, complaint: str, order: OrderTaken | None = None
+    ) -> str:
+        """Open a job; for an order, the one that there is."""
+        return self.records.create_job(customer, car, complaint, self.technician, order).job
 
     def find(self, word: str) -> str:
         """A job's id, from its id or the beginning or end of it."""

@@ -51,6 +51,7 @@ from appliance.service.ingest import Ingest
 from appliance.service.kitstate import KitState, Seen
 from appliance.service.links import is_discovery
 from appliance.service.mediause import medium_use
+from appliance.service.orders import open_order, order_shown, orders_shown
 from appliance.service.plans import kept, plan_view, read_container
 from appliance.service.sensor import sensor_of
 from appliance.service.sticks import FromStick, StickDesk
@@ -612,6 +613,20 @@ class Service:
 
     def _desk(self, opened: _Opened) -> BackupDesk:
         return BackupDesk(opened.unlocked, load_config(self._state).media)
+
+    # Work orders ------------------------------------------------------------------------------
+
+    def order_list(self) -> m.Orders:
+        """Work orders that came from the workshop."""
+        return m.Orders(orders=orders_shown(self._open().book))
+
+    def order_show(self, reference: str) -> m.OrderView:
+        """One of them."""
+        return order_shown(self._open().book, reference)
+
+    def order_open(self, reference: str) -> m.JobView:
+        """The job for one of them."""
+        return open_order(self._open().book, reference)
 
     # Jobs -------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from appliance.reference import PATTERN
 from appliance.sync.record import Uuid7
 from hw.plan import Sha256
 
@@ -13,9 +14,6 @@ Way = Literal["visit", "mail_in"]
 OrderState = Literal["booked", "on_the_way", "at_the_bench", "done", "withdrawn"]
 OPEN: tuple[OrderState, ...] = ("booked", "on_the_way", "at_the_bench")
 """States of an order that somebody still has to work on."""
-
-REFERENCE = "^W-[0-9A-HJKMNP-TV-Z]{5}$"
-"""Letters and digits that no two people read differently (Crockford's base 32)."""
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,7 +54,7 @@ class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
     """
 
     order: Uuid7
-    reference: Annotated[str, Meta(pattern=REFERENCE)]
+    reference: Annotated[str, Meta(pattern=PATTERN)]
     way: Way
     state: OrderState
     customer: str

@@ -22,7 +22,7 @@ from peewee import IntegrityError
 
 from appliance.identity.wallclock import rfc3339
 from appliance.records.errors import ChainBroken
-from appliance.records.events import Event
+from appliance.records.events import Event, OrderTaken
 from appliance.records.view import JobView, advance
 from appliance.sync.change import Change, Changes
 from appliance.sync.receipt import sign_receipt
@@ -46,6 +46,7 @@ from appliance.workshop.errors import (
     Unsigned,
 )
 from appliance.workshop.feed import changes_for, publish
+from appliance.workshop.orders import Orders
 from appliance.workshop.search import index_job
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
@@ -211,6 +212,11 @@ class Hub:
             self._admit(tables, kit)
             return changes_for(tables, kit, after)
 
+    @property
+    def orders(self) -> Orders:
+        """The workshop's work orders."""
+        return Orders(self.database, self.key, self.now)
+
     def publish(self, kind: str, subject: str, body: Struct) -> Change:
         """Tell every kit something (`appliance.workshop.feed`)."""
         with self.database.transaction() as tables:
@@ -271,7 +277,11 @@ class Hub:
                     return Taken(new=False, receipt=there)
                 _check_place(tables, sealed)
                 _check_blobs(tables, sealed.record.blobs)
-                return Taken(new=True, receipt=self._keep(tables, sealed, events))
+                receipt = self._keep(tables, sealed, events)
+                for event in events:
+                    if isinstance(event.body, OrderTaken):
+                        self.orders.note_job(tables, event.body.order, event.job, caller.kit)
+                return Taken(new=True, receipt=receipt)
         except IntegrityError as error:  # Two hubs took something at the same moment.
             raise self._refused(
                 sealed, f"another record was taken at this moment: {error}"

@@ -58,6 +58,7 @@ class Models:
         challenges: for passkeys, by their SHA-256; each is answered once.
         tries: to log in, for as long as they count.
         audit: who did what at the workshop.
+        orders: work orders; `kit` is empty for whoever comes first.
     """
 
     kits: Any
@@ -77,6 +78,7 @@ class Models:
     challenges: Any
     tries: Any
     audit: Any
+    orders: Any
 
 
 class HubDatabase:
@@ -272,6 +274,18 @@ def _models(of: Database) -> Models:
             primary_key = CompositeKey("word", "number")
             without_rowid = isinstance(of, SqliteDatabase)
 
+    class Order(Table):
+        id = TextField(primary_key=True)
+        reference = TextField(unique=True)
+        once = TextField(unique=True)
+        token = TextField(unique=True)
+        state = TextField(index=True)
+        kit = TextField()
+        job = TextField()
+        search = TextField()
+        changed = BigIntegerField()
+        document = BlobField()
+
     return Models(
         kits=Kit,
         tokens=Token,
@@ -282,6 +296,7 @@ def _models(of: Database) -> Models:
         blobs=Blob,
         counters=Counter,
         changes=Change,
+        orders=Order,
         openings=Opening,
         words=Word,
         **_of_the_office(of),

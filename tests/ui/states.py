@@ -26,6 +26,7 @@ from ui.models.media import MediaState, MediumRow
 from ui.models.messages import MessagesState
 from ui.models.network import NetworkRow, NetworkState
 from ui.models.new_job import NewJobState
+from ui.models.orders import OrderRow, OrdersState
 from ui.models.picking import FileRow, StickRow
 from ui.models.plan import PlanState, PlanStep, WhatIf
 from ui.models.records import EventRow, RecordsState
@@ -118,6 +119,34 @@ class Stop:
     """What is done next, for a second look."""
 
 
+ORDERS = (
+    OrderRow(
+        reference="W-7K3F2",
+        state_word="Booked",
+        customer="Jan de Villiers",
+        phone="+27 82 555 0100",
+        address="14 Long Street, Cape Town",
+        appointment="2026-12-01 09:30",
+        vehicle="Volkswagen Polo Vivo 1.4 2019",
+        vin="WVWZZZ6RZHY123456",
+        complaint="Stalls when hot.\nFault codes: P0606, U0100",
+        photos=3,
+        job="",
+    ),
+    OrderRow(
+        reference="W-0B9MX",
+        state_word="At the bench",
+        customer="Thandi Nkosi",
+        phone="+27 83 555 0123",
+        address="",
+        appointment="",
+        vehicle="",
+        vin="AHTFR22G206012345",
+        complaint="",
+        photos=0,
+        job="01970001",
+    ),
+)
 WINDOW = Window(
     start_min_v=12.5,
     start_max_v=14.8,
@@ -486,6 +515,10 @@ STOPS = (
          length=412, head="9f86d081884c7d65", whole=True)),
     Stop("records-report", "records", RecordsState(job="0197", title="Jan de Villiers",
          report=replace(REPORT, larger=True))),
+    Stop("orders", "orders", OrdersState(orders=ORDERS, fetched=True),
+         then=view("W-7K3F2")),
+    Stop("orders-none", "orders", OrdersState(fetched=True, scanned="W7K3",
+         what="This kit has no work order W-7K3F3.", next_step="Compare it with the paper.")),
     Stop("menu", "menu", STATUS),
     Stop("settings", "settings", SettingsState(settings=Settings(), has_brightness=True,
          brightness=75), then=lambda shell: shell.page.choose("theme")),

@@ -22,6 +22,7 @@ from ui.models.navigation import NavigationModel, NavigationState
 from ui.models.network import NetworkModel
 from ui.models.new_job import NewJobModel
 from ui.models.opening import Opening
+from ui.models.orders import OrdersModel
 from ui.models.place import PlaceFile
 from ui.models.plan import PlanModel
 from ui.models.records import RecordsModel
@@ -105,6 +106,7 @@ class Kit:
         self.result = ResultModel(shared, self.recovery.recover)
         self.backups = BackupsModel(shared)
         self.records = RecordsModel(shared)
+        self.orders = OrdersModel(shared, self._opening.take)
         self.rest = RestModel(shared, preferences.dark_after_s)
         self.technicians = TechniciansModel(shared)
         self.media = MediaModel(shared)
@@ -126,6 +128,7 @@ class Kit:
             "recovery": self.recovery.open,
             "backups": self.backups.open,
             "records": self.records.open,
+            "orders": self.orders.open,
         }
         self._shown: Screen = "gone"
         self.backend.subscribe(self._put_away)

@@ -22,6 +22,7 @@ BACK: dict[Screen, Screen] = {
     "recovery": "home",
     "backups": "home",
     "records": "home",
+    "orders": "home",
 }
 """Where 'back' leads from each screen; from the others nowhere."""
 ON_THE_WAY: frozenset[Screen] = frozenset({"plan", "gates", "acknowledge"})

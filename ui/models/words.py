@@ -22,6 +22,7 @@ Screen = Literal[
     "recovery",
     "backups",
     "records",
+    "orders",
 ]
 
 GATES = ("VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT")
@@ -38,6 +39,13 @@ def job_state(state: str) -> str:
         "refused": _("Refused"),
         "aborted_recoverable": _("Stopped, can be recovered"),
     }.get(state, state)
+
+
+def order_state(state: str, way: str) -> str:
+    """How far a work order is; on the way is the technician, or the part in the mail."""
+    if state == "on_the_way":
+        return _("In the mail") if way == "mail_in" else _("On the way")
+    return {"booked": _("Booked"), "at_the_bench": _("At the bench")}.get(state, state)
 
 
 def run_state(state: str) -> str:
@@ -85,6 +93,7 @@ def event(kind: str) -> str:
     """An event of a job's record."""
     return {
         "job_created": _("Job opened"),
+        "order_taken": _("For a work order"),
         "identified": _("ECU read"),
         "backup_made": _("Backup made"),
         "backup_verified": _("Backup checked"),

@@ -13,12 +13,13 @@ class MenuPage(Page):
     def rows(self, technician: str) -> Rows:
         """Everything there is."""
         return [
+            {"key": "orders", "title": _("Work orders"), "detail": _("Booked by the office")},
             {"key": "backups", "title": _("Backups"), "detail": _("Look, check, open")},
             {"key": "records", "title": _("Records"), "detail": _("Find, check, export")},
             {"key": "settings", "title": _("Settings"), "detail": _("Language, colours, panel")},
+            {"key": "lock", "title": _("Lock"), "detail": technician},
             {"key": "help", "title": _("Help"), "detail": _("How this kit works")},
             {"key": "about", "title": _("About"), "detail": _("Versions, diagnostics")},
-            {"key": "lock", "title": _("Lock"), "detail": technician},
         ]
 
     def choose(self, key: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kivy.properties import StringProperty
+from kivy.properties import NumericProperty, StringProperty
 
 from ui.screens.page import Page, Rows
 from ui.widgets import kv, listing, values
@@ -20,6 +20,8 @@ class Sheet(Page):
     """Bound to any model. `view` names the part that is open, empty for the whole."""
 
     view = StringProperty()
+    columns = NumericProperty(2)
+    """Of the rows of the whole; those of a part stand below each other."""
 
     def title(self, state: Any, view: str) -> str:
         """What is asked for, or shown."""

@@ -90,6 +90,25 @@ def job_view(job: str, **fields: Any) -> m.JobView:
     return m.JobView(**told | fields)
 
 
+def order_view(reference: str, **fields: Any) -> m.OrderView:
+    told: dict[str, Any] = {
+        "reference": reference,
+        "way": "visit",
+        "state": "booked",
+        "customer": "Fleet Ltd",
+        "phone": "+27 21 555 0100",
+        "address": "",
+        "appointment": "2026-03-02T09:30",
+        "vehicle": "Test car",
+        "vin": "",
+        "complaint": "Stalls.",
+        "photos": 0,
+        "made": "2026-03-01T10:00:00Z",
+        "job": "",
+    }
+    return m.OrderView(**told | fields)
+
+
 def plan_view(job: str = "j1", digest: str = "ab" * 32) -> m.PlanView:
     return m.PlanView(
         digest=digest,
@@ -268,6 +287,17 @@ class FakeClient(Client):
     def status(self) -> m.KitStatus:
         found: m.KitStatus = self._ask("status", self._it.status)
         return found
+
+    # Work orders ------------------------------------------------------------------------------
+
+    def orders(self) -> m.Orders:
+        orders = [order_view("W-7K3F2"), order_view("W-0B9MX", way="mail_in", state="on_the_way")]
+        reply: m.Orders = self._ask("orders", lambda: m.Orders(orders=orders))
+        return reply
+
+    def order_open(self, reference: str) -> m.JobView:
+        reply: m.JobView = self._ask("order_open", lambda: job_view("j1"), reference)
+        return reply
 
     # The kit ----------------------------------------------------------------------------------
 
