@@ -392,7 +392,8 @@ class Sync(_Body, frozen=True):
     `in_work` counts jobs that are not handed over by themselves yet, since somebody works on them.
     While it is sending, `job` is the one whose record is under way, and `sent_bytes` of
     `total_bytes` of it and of its files are at the workshop. `silence` is None while the kit is
-    locked or has no workshop.
+    locked or has no workshop. `retirable` counts jobs that the workshop has whole and whose files
+    stay here for a while besides, `retired` those whose files it has instead.
     `handed_over` is the wall time of the last record that the workshop signed for, empty for none
     since the appliance was started.
     """
@@ -411,6 +412,8 @@ class Sync(_Body, frozen=True):
     next_step: str = ""
     changes_put_aside: list[str] = []
     silence: Silence | None = None
+    retirable: int = 0
+    retired: int = 0
     """Why what came from the workshop was not taken, a sentence for each; see `sync.changes`."""
 
 

@@ -56,6 +56,8 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("in work", f"{view.in_work} jobs" if view.in_work else ""),
             ("sending", _progress(view)),
             ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
+            ("retirable", f"{view.retirable} jobs" if view.retirable else ""),
+            ("at the workshop only", f"files of {view.retired} jobs" if view.retired else ""),
             ("handed over", view.handed_over),
             ("last heard", view.silence.heard if view.silence else ""),
             *(("not taken", why) for why in view.changes_put_aside),

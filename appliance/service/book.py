@@ -236,6 +236,11 @@ class Book:
         if text is None:
             raise UsageError(f"This kit did not make the plan {digest}.", _NOT_MADE_HERE)
         checks: KeptChecks = decode_checks(text.encode())
+        if not self.store.has_blob(checks.payload_sha256):
+            raise UsageError(
+                f"What the plan {digest} wrote is not on this kit any more: the workshop has it.",
+                "Make a new plan from the file.",
+            )
         document = self.store.blob(digest)
         return KeptPlan(
             document=document, payload=self.store.blob(checks.payload_sha256), checks=checks

@@ -99,7 +99,7 @@ class Service:
         self._people = threading.Lock()
         """Whoever changes slots and the list of trust; reading them needs none."""
         self._opened: _Opened | None = None
-        self._syncing = Syncing(state, self._writes, self._people)
+        self._syncing = Syncing(state, self._writes, self._people, self._unfinished)
 
     def __enter__(self) -> Service:
         self._ingest.start()
@@ -763,6 +763,11 @@ class Service:
     def _writes(self) -> bool:
         _, runs = self._hw_status()
         return any(run.state == "running" for run in runs)
+
+    def _unfinished(self) -> set[str]:
+        """Jobs of which a write runs or is unfinished; raises where hw does not tell."""
+        runs = self._hw.client().journal()
+        return {run.job for run in runs if run.state in ("running", *UNFINISHED)}
 
     def _hw_status(self) -> tuple[Status | FieldKitError, list[RunInfo]]:
         try:

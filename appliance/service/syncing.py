@@ -10,7 +10,7 @@ import logging
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from appliance.identity.wallclock import moment, rfc3339
 from appliance.records.view import JobState
 from appliance.service.book import Book
 from appliance.service.freight import Freight
+from appliance.service.retiring import Retiring
 from appliance.sync.changes import Inbox
 from appliance.sync.handover import Sent, Way, hand_over
 from appliance.sync.hubclient import ComeAgain, Paused
@@ -33,8 +34,9 @@ from appliance.sync.pace import Pace
 from appliance.sync.pairing import Pairing, enrol, load_pairing
 from appliance.sync.requests import kit_id
 from appliance.sync.rest import in_any_case
+from hw import clock
 from hw.config import KitConfig
-from hw.errors import FieldKitError
+from hw.errors import FieldKitError, UnavailableError
 from hw.statements import Moment
 
 log = logging.getLogger("fieldkit.sync")
@@ -42,6 +44,7 @@ log = logging.getLogger("fieldkit.sync")
 LOOK_S = 30.0
 """So often it looks for jobs that are at rest; whoever changed something wakes it sooner."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S, REFUSED_PAUSE_S = 5.0, 600.0, 600.0
+RETIRE_EVERY_S = 3600.0
 PASS_LIMIT_S = 20.0
 """So long somebody who asked for a pass waits for it before being told how far it is."""
 
@@ -56,11 +59,13 @@ class Syncing:
         state: the kit's state folder.
         writing: is a write under way?
         people: held while the kit's technicians are changed.
+        unfinished: jobs of which hw has a write that runs or is unfinished; raises without hw.
     """
 
     state: Path
     writing: Callable[[], bool]
     people: threading.Lock
+    unfinished: Callable[[], Collection[str]]
     _freight: Freight | None = None
     _view: Sync = field(default_factory=lambda: Sync(state="not_set_up"))
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -70,6 +75,8 @@ class Syncing:
     _answered: int = 0
     _stop: bool = False
     _pause_s: float = LOOK_S
+    _retired: float = -RETIRE_EVERY_S
+    """When it last looked for what the workshop has, in seconds since boot."""
 
     def start(self) -> None:
         """Begin."""
@@ -149,6 +156,8 @@ class Syncing:
                 return
             freight.silence.begin()
             self._hand_over(freight, pairing, everything=everything)
+            if everything or clock.now() - self._retired >= RETIRE_EVERY_S:
+                self._retire(freight, pairing)
         except FieldKitError as error:
             if self._freight is freight:  # Else it was locked meanwhile, which is no failure.
                 self._tell(error)
@@ -192,6 +201,21 @@ class Syncing:
         if done.handed_over:
             self._view = structs.replace(self._view, handed_over=moment().wall)
         self._tell_end(freight, left)
+
+    def _retire(self, freight: Freight, pairing: Pairing) -> None:
+        """Let go of what the workshop has had for long enough."""
+        heard = freight.silence.look()
+        if self.writing() or heard is None:
+            return
+        try:
+            unfinished = self.unfinished()
+        except UnavailableError:
+            return  # Nothing goes without hw's word; that it is away is told by the kit's status.
+        keep_s = freight.config.keep_days * 86_400.0
+        retiring = Retiring(freight.outbox, freight.media, pairing.signers(), keep_s)
+        kept = retiring.run(heard.workshop_s, unfinished)
+        self._retired = clock.now()
+        self._view = structs.replace(self._view, retirable=kept.held, retired=kept.gone)
 
     def _inbox(self, freight: Freight, pairing: Pairing) -> Inbox:
         this = kit_id(freight.unlocked.kit_key.public_key())

@@ -89,6 +89,13 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             ),
         ),
     ),
+    (
+        "what was let go",
+        (
+            # Jobs whose files the workshop has instead, up to which event.
+            "CREATE TABLE retired (job TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
+        ),
+    ),
 )
 """`(name, statements)`, in order; the version of a database is how many were applied."""
 
@@ -112,6 +119,7 @@ class Tables:
     changes_aside: Any
     orders: Any
     texts: Any
+    retired: Any
 
     @classmethod
     def bound(cls, database: APSWDatabase) -> Tables:
@@ -143,4 +151,5 @@ _COLUMNS = {
     "changes_aside": ("number", "kind", "subject", "why"),
     "orders": ("id", "reference", "document"),
     "texts": ("name", "language", "version", "sha256", "text"),
+    "retired": ("job", "last"),
 }
