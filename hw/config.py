@@ -31,6 +31,9 @@
     [[links]]                             # links that can be chosen instead of typed; any number
     name = "CAN, engine"
     uri = "can://socketcan/can0?bitrate=500000&tx=0x7E0&rx=0x7E8"
+
+    [agreements]                          # texts that a customer signs before a write of a class,
+    programming = ["terms"]               # besides those that `hw.agreement.FLOOR` always demands
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hw.errors import UNDECODABLE, BadInputError
+from hw.plan import RiskClass
+from hw.statements import TextName
 
 
 class VoltageConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +108,7 @@ class KitConfig(Struct, frozen=True, forbid_unknown_fields=True):
     sticks: SticksConfig = SticksConfig()
     sync: SyncConfig = SyncConfig()
     links: list[LinkConfig] = []
+    agreements: dict[RiskClass, list[TextName]] = {}
 
 
 def run_dir() -> Path:

@@ -1,4 +1,4 @@
-"""The four gates' evidence, checked by hw from the media, the sensor, the car and signed files.
+"""The gates' evidence, checked by hw from the media, the sensor, the car and signed files.
 
 Nothing here believes the caller: signatures are verified against the kit's allowed signers, backup
 copies are read again from both media, the target's identity is what the ECU answered just now.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hw import clock
+from hw.agreement import check_agreement, needed_texts
 from hw.config import KitConfig
 from hw.errors import FieldKitError, RefusedError
 from hw.journal import UNFINISHED, Journal
@@ -37,9 +38,11 @@ from hw.statements import (
     ChecksStatement,
     Moment,
     ReadoutRefused,
+    TextName,
     identity_digest,
 )
-from hw.trust import load_signers, read_profile_window, read_statement
+from hw.texts import kept_texts
+from hw.trust import SignedProfile, load_signers, read_profile, read_statement
 from hw.voltage.sampler import Sample
 
 ACKNOWLEDGMENT_MAX_AGE_S = 300.0
@@ -107,23 +110,45 @@ class EvidenceChecker:
         self._journal = journal
 
     def check(self, case: Case) -> list[GateResult]:
-        """All four gates, in order; every one is checked even when an earlier one refused."""
-        return [
-            _result("VOLTAGE_CHECK", lambda: self._voltage_gate(case)),
+        """All gates, in order; every one is checked even when an earlier one refused.
+
+        The four of every write, then `CUSTOMER_AGREEMENT` where this plan needs one.
+        """
+        profile = self._read_profile(case)
+        results = [
+            _result("VOLTAGE_CHECK", lambda: self._voltage_gate(case, profile)),
             _result("DUAL_BACKUP", lambda: self._backup_gate(case)),
             _result("CHECKSUM_MATCH", lambda: self._checksum_gate(case)),
             _result("USER_ACKNOWLEDGMENT", lambda: self._acknowledgment_gate(case)),
         ]
+        # Without the profile nobody knows; the first gate refuses over that same error then.
+        if isinstance(profile, SignedProfile):
+            texts = needed_texts(case.plan, profile, self._config.agreements)
+            if texts:
+                results.append(
+                    _result(
+                        "CUSTOMER_AGREEMENT", lambda: self._agreement_gate(case, profile, texts)
+                    )
+                )
+        return results
+
+    def _read_profile(self, case: Case) -> SignedProfile | FieldKitError:
+        try:
+            return read_profile(
+                Path(case.evidence.profile_file), case.plan.profile_sha256, self._signers()
+            )
+        except FieldKitError as error:
+            return error
 
     # VOLTAGE_CHECK ----------------------------------------------------------------------------
 
-    def _voltage_gate(self, case: Case) -> Facts:
-        name, window = read_profile_window(
-            Path(case.evidence.profile_file), case.plan.profile_sha256, self._signers()
-        )
-        if name != case.plan.profile:
+    def _voltage_gate(self, case: Case, profile: SignedProfile | FieldKitError) -> Facts:
+        if isinstance(profile, FieldKitError):
+            raise profile
+        window = profile.voltage
+        if profile.name != case.plan.profile:
             raise _voltage(
-                f"The plan names the profile {case.plan.profile} and was made from {name}.",
+                f"The plan names the profile {case.plan.profile} and was made from {profile.name}.",
                 "Make the plan again.",
             )
         if window != case.plan.window:
@@ -379,6 +404,19 @@ class EvidenceChecker:
         if self._journal.used_acknowledgment(used):
             raise _acknowledgment("The acknowledgment was used before.", "Acknowledge it again.")
         return {"technician": statement.technician, "role": statement.role, "digest": used}
+
+    # CUSTOMER_AGREEMENT -----------------------------------------------------------------------
+
+    def _agreement_gate(
+        self, case: Case, profile: SignedProfile, texts: Sequence[TextName]
+    ) -> Facts:
+        given, signers = case.evidence.agreements, self._signers()
+        return {
+            name: check_agreement(
+                case.plan, profile, given.get(name), kept_texts(self._state, name), name, signers
+            )
+            for name in texts
+        }
 
     def _signers(self) -> AllowedSigners:
         return load_signers(self._state)

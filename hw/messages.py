@@ -16,18 +16,26 @@ import msgspec
 from msgspec import Struct
 
 from hw.plan import Timing
+from hw.statements import TextName
 
 PROTOCOL = 1
 MAX_PACKET = 65536
 TRACE_S = 0.5
 
-GateName = Literal["VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT"]
+GateName = Literal[
+    "VOLTAGE_CHECK",
+    "DUAL_BACKUP",
+    "CHECKSUM_MATCH",
+    "USER_ACKNOWLEDGMENT",
+    "CUSTOMER_AGREEMENT",
+]
 GATES: tuple[GateName, ...] = (
     "VOLTAGE_CHECK",
     "DUAL_BACKUP",
     "CHECKSUM_MATCH",
     "USER_ACKNOWLEDGMENT",
 )
+"""The gates of every write. `CUSTOMER_AGREEMENT` follows them where the plan needs one."""
 GateStateName = Literal["CLOSED", "ARMED", "OPEN", "HELD", "CUT"]
 OutcomeName = Literal["verified", "refused", "aborted_recoverable"]
 RunState = Literal[
@@ -116,8 +124,15 @@ class Acknowledgment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signature: bytes
 
 
+class Agreement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A customer's agreement: `document` (canonical JSON) and the witness's armoured SSHSIG."""
+
+    document: bytes
+    signature: bytes
+
+
 class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the four gates are shown. `None` means: not there, so that gate refuses.
+    """What the gates are shown. `None` means: not there, so that gate refuses.
 
     Attributes:
         profile_file: the signed profile (`<file>.sig` beside it) that the plan was made from.
@@ -125,6 +140,8 @@ class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         checks_document, checks_signature: the kit-signed statement on the container's checksums
             and on compatibility (see `hw.evidence.ChecksStatement`).
         acknowledgment: the technician's statement (see `hw.evidence.AcknowledgmentStatement`).
+        agreements: what the customer signed for this job, by the text's name (see
+            `hw.statements.AgreementStatement`).
     """
 
     profile_file: str
@@ -132,10 +149,11 @@ class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     checks_document: bytes | None
     checks_signature: bytes | None
     acknowledgment: Acknowledgment | None
+    agreements: dict[TextName, Agreement] = {}
 
 
 class Arm(_Message, frozen=True, tag="arm"):
-    """Check all four gates for a plan (two memfds ride along). -> `GateReport`.
+    """Check all gates for a plan (two memfds ride along). -> `GateReport`.
 
     With `dry` the checks run and no permit is made.
     """
@@ -345,7 +363,7 @@ class GateResult(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class GateReport(_Message, frozen=True, tag="gate_report"):
-    """All four gates, in order. `permit` is empty unless all passed (and the call was not dry)."""
+    """All gates, in order. `permit` is empty unless all passed (and the call was not dry)."""
 
     id: int
     plan_digest: str

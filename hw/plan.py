@@ -30,6 +30,16 @@ Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 PLAN_FORMAT = "fieldkit-plan/1"
 
+RiskClass = Literal["coding", "programming", "restore", "immobiliser", "dtc_modification"]
+"""What kind of harm a write can do.
+
+`immobiliser`: keys are learned or lost, or the immobiliser is changed: whoever asks for it must be
+entitled to the car. `dtc_modification`: which trouble codes the ECU stores or shows is changed for
+good: the customer loses a warning, and the car perhaps its approval for the road. Reading codes, or
+clearing them at the end of a service, is not meant: a code whose fault is still there comes back.
+Nor is ControlDTCSetting (0x85) around a write, which every plan takes back.
+"""
+
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Unknown fields are refused: what this version does not understand it does not do."""
@@ -111,7 +121,7 @@ class Payload(_Strict, frozen=True):
 class Risk(_Strict, frozen=True):
     """What can go wrong, in the words shown to the technician; its digest is what they sign."""
 
-    risk_class: Literal["coding", "programming", "restore"]
+    risk_class: RiskClass
     text: str
 
     @property

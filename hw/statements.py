@@ -1,4 +1,4 @@
-"""The signed documents that gates look at: backup manifest, checks, acknowledgment.
+"""The signed documents that gates look at: backup manifest, checks, acknowledgment, agreement.
 
 Each is JSON in RFC 8785 canonical form, signed with SSHSIG (Ed25519) in its own namespace, so that
 a signature made for one purpose is worthless for another. `hw` verifies over the bytes that it was
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -18,8 +18,23 @@ from hw.plan import Hex, IdentityValue, Sha256
 NAMESPACE_BACKUP = "fieldkit-backup"
 NAMESPACE_CHECKS = "fieldkit-checks"
 NAMESPACE_ACKNOWLEDGMENT = "fieldkit-acknowledgment"
+NAMESPACE_AGREEMENT = "fieldkit-agreement"
 NAMESPACE_PROFILE = "fieldkit-profile"
 NAMESPACE_RECORD = "fieldkit-record"
+
+TextName = Literal["terms", "immobiliser", "dtc_modification"]
+"""The texts that a customer can be asked to sign."""
+TEXT_NAMES: tuple[TextName, ...] = get_args(TextName)
+PAD_WIDTH = 1000
+"""Width of the signature pad in units of its points; one unit is as long upwards."""
+MAX_POINTS = 800
+"""Points of one signature at most: the agreements of a plan travel in one message to `hw`."""
+
+Coordinate = Annotated[int, Meta(ge=0, le=PAD_WIDTH)]
+Point = tuple[Coordinate, Coordinate, Annotated[int, Meta(ge=0)]]
+"""x to the right and y downwards in units of the pad, and milliseconds since the first touch."""
+Stroke = Annotated[list[Point], Meta(min_length=1)]
+"""What a finger drew between touching the pad and leaving it."""
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -113,6 +128,30 @@ class AcknowledgmentStatement(_Strict, frozen=True):
     technician: str
     role: Literal["technician", "owner"]
     made: Moment
+
+
+class AgreementStatement(_Strict, frozen=True):
+    """The customer agreed to a text for one job and car, and signed it before this technician.
+
+    `strokes` is what the customer's finger drew; the signature over all of it is the witness's.
+    """
+
+    format: Literal["fieldkit-agreement/1"]
+    text: TextName
+    version: Annotated[int, Meta(ge=1)]
+    language: Annotated[str, Meta(min_length=1)]
+    text_sha256: Sha256
+    customer: Annotated[str, Meta(min_length=1, max_length=100)]
+    strokes: Annotated[list[Stroke], Meta(min_length=1)]
+    job: Annotated[str, Meta(min_length=1)]
+    vin: Annotated[str, Meta(min_length=1)]
+    technician: str
+    role: Literal["technician", "owner"]
+    made: Moment
+
+    def __post_init__(self) -> None:
+        if sum(map(len, self.strokes)) > MAX_POINTS:
+            raise ValueError(f"a signature has at most {MAX_POINTS} points")
 
 
 def identity_digest(salt: bytes, identity: Sequence[IdentityValue]) -> str:

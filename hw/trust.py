@@ -9,16 +9,57 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta, Struct
 
 from hw.errors import UNDECODABLE, BadInputError
-from hw.plan import VoltageWindow
+from hw.plan import Address, VoltageWindow, Word
 from hw.sshsig import AllowedSigners, SignatureError, verify
 from hw.statements import NAMESPACE_PROFILE
 
 S = TypeVar("S")
+
+
+class Sensitive(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of an ECU that is of a risk class of its own, whatever a plan calls itself.
+
+    It is one of: a DID that is written (`did`), a routine (`rid`), or `size` bytes of memory from
+    `address` on.
+    """
+
+    risk: Literal["immobiliser", "dtc_modification"]
+    did: Word | None = None
+    rid: Word | None = None
+    address: Address | None = None
+    size: Annotated[int, Meta(ge=0)] = 0
+
+    @property
+    def end(self) -> int:
+        """The first address behind the memory; 0 where it is no memory."""
+        return (self.address or 0) + self.size
+
+    def __post_init__(self) -> None:
+        named = [one for one in (self.did, self.rid, self.address) if one is not None]
+        if len(named) != 1 or (self.address is None) is not (self.size == 0):
+            raise ValueError("a sensitive part is one of: did, rid, address with size")
+
+
+class Identification(Struct, frozen=True, kw_only=True):
+    """One `[[identification]]` of a profile, as far as `hw` looks at it."""
+
+    did: Word
+    role: str = ""
+
+
+class SignedProfile(Struct, frozen=True, kw_only=True):
+    """What `hw` reads in a profile; the rest of it is the appliance's."""
+
+    name: str
+    voltage: VoltageWindow
+    identification: list[Identification] = []
+    sensitive: list[Sensitive] = []
 
 
 def load_signers(state: Path) -> AllowedSigners:
@@ -48,14 +89,12 @@ def read_statement(
         ) from error
 
 
-def read_profile_window(
-    profile_file: Path, sha256: str, signers: AllowedSigners
-) -> tuple[str, VoltageWindow]:
-    """Name and voltage window of the signed profile that a plan was made from.
+def read_profile(profile_file: Path, sha256: str, signers: AllowedSigners) -> SignedProfile:
+    """What `hw` itself reads in the signed profile that a plan was made from.
 
     Raises:
         SignatureError: the profile is not signed by the workshop.
-        BadInputError: it is missing, is not the plan's, or has no complete `[voltage]` table.
+        BadInputError: it is missing, is not the plan's, or what `hw` reads in it is incomplete.
     """
     try:
         document = profile_file.read_bytes()
@@ -74,10 +113,9 @@ def read_profile_window(
             "The profile is not signed by the workshop.", "Get the profile from the workshop."
         )
     try:
-        table = tomllib.loads(document.decode())
-        return str(table["name"]), msgspec.convert(table["voltage"], VoltageWindow)
-    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        return msgspec.convert(tomllib.loads(document.decode()), SignedProfile)
+    except (ValueError, msgspec.MsgspecError) as error:
         raise BadInputError(
-            f"The profile {profile_file.name} has no complete voltage window: {error}.",
+            f"The profile {profile_file.name} cannot be used for writing: {error}.",
             "Use a profile that allows writing.",
         ) from error

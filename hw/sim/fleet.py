@@ -229,6 +229,8 @@ CLUSTER = EcuDefinition(
             b"8K0920930C", b"8K0920930C", b"0207", b"8K0920930", b"WFKICL0000065530", b"BL-IC-0004"
         ),
         _coding(0x0600, "coding", bytes.fromhex("02000117")),
+        _coding(0x0601, "immobiliser", bytes.fromhex("0201")),
+        _coding(0x0602, "faultMemory", bytes.fromhex("03")),
     ),
     regions=(CLUSTER_EEPROM,),
     securities=(_xor(LEVEL_READ_MEMORY), _xor(LEVEL_CODING)),

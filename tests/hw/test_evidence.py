@@ -26,7 +26,7 @@ from hw.messages import (
     GateResult,
     Outcome,
 )
-from hw.plan import Download, IdentityValue, WritePlan, digest_of
+from hw.plan import Download, IdentityValue, Risk, WritePlan, digest_of
 from hw.sshsig import public_line, sign
 from hw.statements import (
     NAMESPACE_ACKNOWLEDGMENT,
@@ -36,9 +36,11 @@ from hw.statements import (
     BackupObject,
     HeldRegion,
     ReadoutRefused,
+    TextName,
     identity_digest,
 )
 from hw.voltage.sampler import Sample
+from tests.hw.agreements import add_to_profile, signed, statement, trust_witness
 from tests.hw.gate.rig import Clock
 from tests.kit import BOOT_DIDS, PROFILE, TECHNICIAN, WINDOW, Kit, canonical, identity, moment
 
@@ -376,7 +378,7 @@ def test_another_principal_who_may_sign_profiles_is_still_not_the_workshop(bench
 def test_a_signed_profile_without_a_complete_window_is_refused(bench: Bench, spoil: str) -> None:
     text = bench.kit.profile.read_text().replace(spoil, "")
     _sign_profile(bench, text, bench.kit.keys.workshop, NAMESPACE_PROFILE)
-    assert "complete voltage window" in bench.refused("VOLTAGE_CHECK")
+    assert "cannot be used for writing" in bench.refused("VOLTAGE_CHECK")
 
 
 def test_a_profile_of_another_name_than_the_plans_is_refused(bench: Bench) -> None:
@@ -1046,6 +1048,119 @@ def test_the_arm_button_where_fitted(bench: Bench, pressed: bool | None, fact: s
         assert "arm button" in bench.refused("USER_ACKNOWLEDGMENT")
     else:
         assert bench.check()["USER_ACKNOWLEDGMENT"].facts["arm_button"] == fact
+
+
+# CUSTOMER_AGREEMENT -------------------------------------------------------------------------------
+
+SENSITIVE = """
+[[identification]]
+did = 0xF190
+role = "vin"
+label = "what only the appliance looks at"
+
+[[sensitive]]
+risk = "immobiliser"
+address = 0x8000
+size = 0x10
+"""
+
+
+def _sensitive(bench: Bench) -> None:
+    """The plan writes memory that the profile calls the immobiliser's."""
+    trust_witness(bench.kit)
+    bench.replan(profile_sha256=add_to_profile(bench.kit, SENSITIVE))
+
+
+def _fifth(bench: Bench, given: Evidence) -> GateResult:
+    """What the gate behind the four says; these must have passed."""
+    case = Case(bench.plan, digest_of(canonical(bench.plan)), bench.payload, given, bench.live)
+    *four, fifth = bench.checker().check(case)
+    assert tuple(result.gate for result in four) == GATES
+    assert all(result.passed for result in four)
+    assert fifth.gate == "CUSTOMER_AGREEMENT"
+    return fifth
+
+
+def _agreed(bench: Bench, *names: TextName, **changes: Any) -> Evidence:
+    key = bench.kit.keys.technician
+    return bench.evidence(
+        agreements={name: signed(statement(text=name, **changes), key) for name in names}
+    )
+
+
+def test_what_is_sensitive_needs_an_agreement(bench: Bench) -> None:
+    _sensitive(bench)
+    refused = _fifth(bench, bench.evidence())
+    assert not refused.passed
+    assert refused.reason == "The customer has not signed the text 'immobiliser' for this job."
+    assert refused.next_step
+    assert not refused.facts
+    passed = _fifth(bench, _agreed(bench, "immobiliser"))
+    assert passed.passed
+    assert set(passed.facts) == {"immobiliser"}
+    assert "signed by Thandi Nkosi" in passed.facts["immobiliser"]
+
+
+def test_an_agreement_for_another_car_is_refused_by_the_vin_that_the_profile_names(
+    bench: Bench,
+) -> None:
+    _sensitive(bench)
+    assert not _fifth(bench, _agreed(bench, "immobiliser", vin="WFKZZZ8K1TA000018")).passed
+
+
+def test_every_text_that_is_needed_must_be_signed(bench: Bench) -> None:
+    _sensitive(bench)
+    with (bench.kit.state / "kit.toml").open("a") as file:
+        file.write('\n[agreements]\nimmobiliser = ["terms"]\nprogramming = ["dtc_modification"]\n')
+    every: list[TextName] = ["terms", "immobiliser", "dtc_modification"]
+    assert list(_fifth(bench, _agreed(bench, *every)).facts) == every
+    for missing in every:
+        given = _agreed(bench, *(name for name in every if name != missing))
+        refused = _fifth(bench, given)
+        assert not refused.passed
+        assert f"'{missing}'" in refused.reason
+
+
+def test_the_texts_are_those_of_this_kit(bench: Bench) -> None:
+    _sensitive(bench)
+    given = _agreed(bench, "immobiliser")
+    folder = bench.kit.state / "texts"
+    folder.mkdir()
+    (folder / "immobiliser.en.2.txt").write_text("Keys\n")
+    assert "words that do not hold now" in _fifth(bench, given).reason
+
+
+def test_a_plan_that_needs_none_is_not_asked_for_one(bench: Bench) -> None:
+    sensitive = SENSITIVE.replace("0x8000", "0x100000")
+    bench.replan(profile_sha256=add_to_profile(bench.kit, sensitive))
+    assert all(result.passed for result in bench.check().values())
+
+
+def test_a_plan_of_a_class_needs_its_text_without_any_word_of_the_profile(bench: Bench) -> None:
+    bench.replan(risk=Risk(risk_class="dtc_modification", text="risk"))
+    assert "'dtc_modification'" in _fifth(bench, bench.evidence()).reason
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "did = 1\nrid = 1",
+        "did = 1\nsize = 1",
+        "address = 1",
+        "address = 1\nsize = 0",
+        "did = 1\naddress = 1\nsize = 1",
+        "size = 1",
+        "did = 0x10000",
+        "did = 1\nunknown = 1",
+        "",
+    ],
+)
+def test_a_profile_whose_sensitive_parts_are_not_understood_is_for_no_write(
+    bench: Bench, part: str
+) -> None:
+    table = f'\n[[sensitive]]\nrisk = "immobiliser"\n{part}\n'
+    bench.replan(profile_sha256=add_to_profile(bench.kit, table))
+    assert "cannot be used for writing" in bench.refused("VOLTAGE_CHECK")
 
 
 def test_the_identity_digest_is_over_values_in_did_order_and_their_lengths() -> None:

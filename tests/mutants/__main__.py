@@ -43,10 +43,12 @@ SUITES = {
     Path("hw/cursor.py"): [HW / "test_cursor.py"],
     Path("hw/journal.py"): [HW / "test_journal.py"],
     Path("hw/evidence.py"): [HW / "test_evidence.py"],
+    Path("hw/agreement.py"): [HW / "test_agreement.py"],
+    Path("hw/texts.py"): [HW / "test_texts.py"],
 }
 """Each module and the tests that must notice every mistake in it."""
 HELPERS = [
-    *(HW / name for name in ("conftest.py", "test_cursor.py", "test_executor.py")),
+    *(HW / name for name in ("agreements.py", "conftest.py", "test_cursor.py", "test_executor.py")),
     *(GATE / "rig.py", Path("tests/kit.py"), Path("tests/conftest.py")),
 ]
 """What those tests import of each other."""
