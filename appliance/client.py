@@ -347,6 +347,15 @@ class Client:
         """One job."""
         return self._get(_job(job), m.JobView)
 
+    def agreements(self, job: str, plan: str = "", language: str = "") -> m.Agreements:
+        """The texts that a plan (its digest) needs, or all; in a language where there is one."""
+        query = urlencode({"plan": plan, "language": language})
+        return self._get(f"{_job(job, 'agreements')}?{query}", m.Agreements)
+
+    def agree(self, job: str, request: m.Agree) -> m.Okay:
+        """The customer signs a text; the technician who has the kit is the witness."""
+        return self._post(_job(job, "agreements"), m.Okay, request)
+
     def check(self, job: str, plan: bytes) -> m.GateView:
         """Ask all gates about a plan; no permit is made and nothing but reads is sent."""
         return self._post(_job(job, "check"), m.GateView, m.CheckPlan(plan=plan), CAR_TIMEOUT_S)

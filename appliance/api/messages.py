@@ -17,6 +17,7 @@ from hw.messages import GateResult as GateResult  # noqa: PLC0414 - exported aga
 from hw.messages import RunInfo as RunInfo  # noqa: PLC0414 - exported again
 from hw.messages import Status as Status  # noqa: PLC0414 - exported again
 from hw.plan import VoltageWindow
+from hw.statements import Stroke, TextName
 
 VERSION = "v1"
 MAX_BODY = 256 * 1024 * 1024
@@ -748,6 +749,44 @@ class Description(_Body, frozen=True):
         return [*self.head, *numbered, *self.tail, self.duration]
 
 
+class Agree(_Body, frozen=True):
+    """The customer signs a text on a job; the technician who has the kit witnesses it.
+
+    `sha256` names the words that they read, in the language in which they read them (see
+    `AgreementView`); `strokes` is what their finger drew: few enough of them that two points of
+    each can be kept (`hw.statements.MAX_POINTS`).
+    """
+
+    text: TextName
+    sha256: Text
+    customer: Annotated[str, Meta(min_length=1, max_length=100)]
+    strokes: Annotated[list[Stroke], Meta(min_length=1, max_length=200)]
+
+
+class AgreementView(_Body, frozen=True):
+    """A text that a customer can sign, in one language, and whether it is signed on this job.
+
+    `languages` are those that there are of it; `content` is what is read, `sha256` names it.
+    `customer` and `wall` say who signed the words that hold now, and when; empty for nobody.
+    """
+
+    text: TextName
+    title: str
+    version: int
+    language: str
+    languages: list[str]
+    content: str
+    sha256: str
+    customer: str
+    wall: str
+
+
+class Agreements(_Body, frozen=True):
+    """The texts that a plan needs, or all."""
+
+    agreements: list[AgreementView]
+
+
 class PlanView(_Body, frozen=True):
     """A compiled plan: what it will do, the risk to be read, and the file to keep."""
 
@@ -764,10 +803,12 @@ class PlanView(_Body, frozen=True):
     description: Description
     payload_bytes: int
     file: bytes
+    agreements: list[TextName] = []
+    """Texts that the customer must have signed before it is written."""
 
 
 class GateView(_Body, frozen=True):
-    """All four gates, in order, with what each looked at."""
+    """All gates, in order, with what each looked at."""
 
     plan_digest: str
     passed: bool

@@ -307,6 +307,23 @@ ROUTES: tuple[Route, ...] = (
         "The job for a work order: a new one, or the one that there is",
     ),
     Route(
+        "GET",
+        "/jobs/{job}/agreements",
+        None,
+        m.Agreements,
+        lambda s, p, _b: s.agreements(p["job"], p.get("plan", ""), p.get("language", "")),
+        "Texts that a plan needs the customer to sign, or all",
+        query=("plan", "language"),
+    ),
+    Route(
+        "POST",
+        "/jobs/{job}/agreements",
+        m.Agree,
+        m.Okay,
+        lambda s, p, b: s.agree(p["job"], b),
+        "The customer signs a text before the technician who has the kit",
+    ),
+    Route(
         "POST",
         "/jobs/{job}/check",
         m.CheckPlan,

@@ -14,11 +14,19 @@ import typer
 from appliance.api import messages as m
 from appliance.cli import ask, output
 from appliance.cli.follow import Followed, follow, tell_outcome
-from appliance.cli.options import Accept, JobArgument, Json, PassphraseFile, PlanArgument
+from appliance.cli.options import (
+    Accept,
+    JobArgument,
+    Json,
+    Language,
+    PassphraseFile,
+    PlanArgument,
+)
 from appliance.cli.output import facts, read_file, say, say_json, table, write_folder
 from appliance.client import Client
-from hw.errors import RefusedError, UsageError
+from hw.errors import UNDECODABLE, BadInputError, RefusedError, UsageError
 from hw.messages import GateResult
+from hw.statements import Stroke
 
 job_app = typer.Typer(help="Jobs: one customer's car, its writes and its record.")
 
@@ -125,7 +133,7 @@ def job_run(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> int:
-    """Show the risk, ask, check the four gates, write, prove."""
+    """Show the risk, ask, check the gates, write, prove."""
     document = read_file(plan, "plan")
     with Client() as client:
         view = client.plan_show(document)
@@ -231,6 +239,75 @@ def _say_okay(reply: m.Okay, *, as_json: bool) -> None:
         say_json(reply)
     else:
         say(reply.what)
+
+
+# Agreements ---------------------------------------------------------------------------------------
+
+
+@job_app.command("agreements")
+def job_agreements(
+    job: JobArgument,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="PLAN", help="Only those that it needs.")
+    ] = None,
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Print the texts that the customer is asked to sign, and who signed them."""
+    with Client() as client:
+        digest = client.plan_show(read_file(plan, "plan")).digest if plan else ""
+        reply = client.agreements(job, digest, language)
+    if as_json:
+        say_json(reply)
+        return
+    for one in reply.agreements:
+        say(f"{one.text}, version {one.version}, {one.language}", style="bold")
+        say(one.content)
+        say(f"Signed by {one.customer} at {one.wall}.\n" if one.customer else "Not signed.\n")
+
+
+@job_app.command("agree")
+def job_agree(
+    job: JobArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="terms, immobiliser, …")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The customer's.")],
+    strokes: Annotated[
+        Path,
+        typer.Option(
+            "--strokes",
+            metavar="FILE",
+            help="What they drew, as JSON: a list of strokes, each a list of [x, y, ms]; x and y "
+            "from 0 to 1000, y downwards.",
+        ),
+    ],
+    language: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Put the customer's signature under a text on the record; you are the witness."""
+    with Client() as client:
+        known = {one.text: one for one in client.agreements(job, "", language).agreements}
+        if text not in known:
+            raise UsageError(f"There is no text '{text}'.", f"Name one of: {', '.join(known)}.")
+        read = known[text]
+        if not as_json:
+            say(read.content)
+        reply = client.agree(
+            job,
+            m.Agree(
+                text=read.text, sha256=read.sha256, customer=name, strokes=_strokes_in(strokes)
+            ),
+        )
+    _say_okay(reply, as_json=as_json)
+
+
+def _strokes_in(path: Path) -> list[Stroke]:
+    try:
+        return msgspec.json.decode(read_file(path, "signature"), type=list[Stroke])
+    except UNDECODABLE as error:
+        raise BadInputError(
+            f"The signature {path} cannot be read: {error}.",
+            "Give a list of strokes, each a list of [x, y, milliseconds].",
+        ) from error
 
 
 # The record ---------------------------------------------------------------------------------------

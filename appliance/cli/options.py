@@ -55,5 +55,8 @@ Accept = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Where the plan's file goes.")
 ]
+Language = Annotated[
+    str, typer.Option("--language", metavar="CODE", help="Language of a text: en, af or de.")
+]
 JobArgument = Annotated[str, typer.Argument(metavar="ID", help="The job.")]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan's file.")]

@@ -71,7 +71,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def gates(results: Sequence[GateResult], to: Console | None = None) -> None:
-    """Print the four gates: passed with what they looked at, or refused with the next step."""
+    """Print the gates: passed with what they looked at, or refused with the next step."""
     for result in results:
         mark, style = ("passed ", "green") if result.passed else ("refused", "bold red")
         shown = ", ".join(f"{name} {value}" for name, value in result.facts.items())

@@ -1,7 +1,13 @@
 """Who this kit is and who holds it: keys, technicians, and what they sign."""
 
 from appliance.identity.kit import NewKit, init_kit
-from appliance.identity.signing import canonical, sign_acknowledgment, sign_checks, sign_profile
+from appliance.identity.signing import (
+    canonical,
+    sign_acknowledgment,
+    sign_agreement,
+    sign_checks,
+    sign_profile,
+)
 from appliance.identity.tries import FailedTry, failed_tries, forget_failed_tries
 from appliance.identity.trust import Recipients
 from appliance.identity.unlocking import (
@@ -11,6 +17,7 @@ from appliance.identity.unlocking import (
     change_passphrase,
     list_technicians,
     remove_technician,
+    renew_trust,
     unlock,
 )
 from appliance.identity.wallclock import moment
@@ -30,7 +37,9 @@ __all__ = [
     "list_technicians",
     "moment",
     "remove_technician",
+    "renew_trust",
     "sign_acknowledgment",
+    "sign_agreement",
     "sign_checks",
     "sign_profile",
     "unlock",

@@ -48,6 +48,7 @@ WORKSHOP_SIGNING_KEY = "workshop-signing-key"
 DEMO_FILE = "demo-calibration.hex"
 _MAX_NAME = 32
 _NAME_MARKS = "._-"
+_TABLES = ("voltage", "outputs", "media", "sticks", "agreements")
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ def _put_in_place(stage: Path, state: Path) -> None:
 def _toml(config: KitConfig) -> str:
     tables = msgspec.to_builtins(config)
     text = []
-    named = [(f"[{name}]", tables[name]) for name in ("voltage", "outputs", "media", "sticks")]
+    named = [(f"[{name}]", tables[name]) for name in _TABLES]
     for head, table in [*named, *(("[[links]]", link) for link in tables["links"])]:
         text.append(f"{head}\n")
         text.extend(f"{key} = {_toml_value(value)}\n" for key, value in table.items())

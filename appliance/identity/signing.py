@@ -1,4 +1,4 @@
-"""What the opened kit signs: the technician's acknowledgment, the kit's checks, profiles."""
+"""What the opened kit signs: acknowledgments, agreements, the kit's checks, profiles."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from appliance.errors import NotPermittedError
 from appliance.identity.unlocking import Unlocked
 from appliance.identity.wallclock import moment
 from hw.errors import BadInputError
-from hw.messages import Acknowledgment
+from hw.messages import Acknowledgment, Agreement
 from hw.plan import IdentityValue
 from hw.sshsig import sign
 from hw.statements import (
     NAMESPACE_ACKNOWLEDGMENT,
+    NAMESPACE_AGREEMENT,
     NAMESPACE_CHECKS,
     NAMESPACE_PROFILE,
     AcknowledgmentStatement,
+    AgreementStatement,
     ChecksStatement,
+    Point,
+    TextName,
 )
+from hw.texts import Text
 
 
 def canonical(document: Struct) -> bytes:
@@ -54,6 +59,46 @@ def sign_acknowledgment(unlocked: Unlocked, plan_digest: str, risk_digest: str) 
     return Acknowledgment(
         document=document, signature=sign(document, key, NAMESPACE_ACKNOWLEDGMENT)
     )
+
+
+def sign_agreement(
+    unlocked: Unlocked,
+    name: TextName,
+    text: Text,
+    *,
+    customer: str,
+    strokes: Sequence[Sequence[Point]],
+    job: str,
+    vin: str,
+) -> Agreement:
+    """The technician's word that the customer read this text before them and signed it.
+
+    Args:
+        unlocked: the kit, opened by the one who witnesses.
+        name: what the text is.
+        text: the words that the customer saw.
+        customer: who signed.
+        strokes: what their finger drew.
+        job: id of the job.
+        vin: the car.
+    """
+    statement = AgreementStatement(
+        format="fieldkit-agreement/1",
+        text=name,
+        version=text.version,
+        language=text.language,
+        text_sha256=text.sha256,
+        customer=customer,
+        strokes=[list(stroke) for stroke in strokes],
+        job=job,
+        vin=vin,
+        technician=unlocked.technician.name,
+        role=unlocked.technician.role,
+        made=moment(),
+    )
+    document = canonical(statement)
+    key = unlocked.technician.signing_key
+    return Agreement(document=document, signature=sign(document, key, NAMESPACE_AGREEMENT))
 
 
 def sign_checks(

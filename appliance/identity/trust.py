@@ -12,6 +12,7 @@ from hw.errors import BadInputError
 from hw.sshsig import public_line
 from hw.statements import (
     NAMESPACE_ACKNOWLEDGMENT,
+    NAMESPACE_AGREEMENT,
     NAMESPACE_BACKUP,
     NAMESPACE_CHECKS,
     NAMESPACE_PROFILE,
@@ -26,6 +27,7 @@ _NAMESPACES = {
     KIT: f"{NAMESPACE_BACKUP},{NAMESPACE_CHECKS},{NAMESPACE_RECORD}",
     WORKSHOP: NAMESPACE_PROFILE,
 }
+_TECHNICIAN_NAMESPACES = f"{NAMESPACE_ACKNOWLEDGMENT},{NAMESPACE_AGREEMENT}"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,15 @@ def signer_line(principal: str, key: Ed25519PublicKey) -> str:
         principal: `kit`, `workshop` or `technician:NAME`.
         key: the public key.
     """
-    namespaces = _NAMESPACES.get(principal, NAMESPACE_ACKNOWLEDGMENT)
+    namespaces = _NAMESPACES.get(principal, _TECHNICIAN_NAMESPACES)
     return f'{principal} namespaces="{namespaces}" {public_line(key)}\n'
+
+
+def older_technician_line(name: str, key: Ed25519PublicKey) -> str:
+    """A technician's line as kits wrote it before customers signed agreements on them."""
+    return (
+        f'{technician_principal(name)} namespaces="{NAMESPACE_ACKNOWLEDGMENT}" {public_line(key)}\n'
+    )
 
 
 def technician_principal(name: str) -> str:

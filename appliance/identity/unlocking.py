@@ -34,7 +34,7 @@ from appliance.identity.seal import (
     waste_a_try,
 )
 from appliance.identity.tries import UNKNOWN, one_try
-from appliance.identity.trust import signer_line, technician_principal
+from appliance.identity.trust import older_technician_line, signer_line, technician_principal
 from hw.errors import BadInputError, UnavailableError, UsageError
 
 
@@ -151,6 +151,24 @@ def remove_technician(state: Path, name: str) -> None:
         raise _cannot_keep(gone, error) from error
 
 
+def renew_trust(unlocked: Unlocked) -> None:
+    """Let the technician of a kit that an older version set up witness agreements, too.
+
+    Only a line that is there is renewed: whoever was taken off the list stays off it.
+
+    Raises:
+        BadInputError: the list of allowed signers cannot be read.
+        UnavailableError: the state folder cannot be written.
+    """
+    who = unlocked.technician
+    path, key = unlocked.state / "trust" / "allowed_signers", who.signing_key.public_key()
+    lines = _read_trust(path)
+    older = older_technician_line(who.name, key)
+    if older in lines:
+        new = signer_line(technician_principal(who.name), key)
+        _keep(path, "".join(new if line == older else line for line in lines).encode(), 0o644)
+
+
 def change_passphrase(state: Path, name: str, old: str, new: str) -> None:
     """Change a technician's own passphrase; their signing key stays.
 
@@ -234,9 +252,19 @@ def _set_trust(state: Path, name: str, signer: str) -> None:
     """Put a technician's line among the allowed signers, or take it out with an empty one."""
     path = state / "trust" / "allowed_signers"
     principal = technician_principal(name)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = _read_trust(path)
     kept = [line for line in lines if line.split(maxsplit=1)[:1] != [principal]]
     _keep(path, "".join([*kept, signer]).encode(), 0o644)
+
+
+def _read_trust(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"The list of allowed signers {path} cannot be read: {error}.",
+            "Run 'fieldkit doctor'; without that list no signature can be trusted.",
+        ) from error
 
 
 def _keep(path: Path, data: bytes, mode: int) -> None:

@@ -31,13 +31,14 @@ from appliance.profiles.schema import (
     FlashSequence,
     FlashStep,
     Profile,
-    RiskClass,
 )
+from hw.agreement import sensitive_classes
 from hw.plan import (
     CheckDid,
     Download,
     IdentityValue,
     Payload,
+    RiskClass,
     Routine,
     Target,
     WriteDid,
@@ -303,7 +304,7 @@ def _assemble(
     if profile.voltage is None:
         raise PlanError(f"The profile {profile.name} is for reading only.", _OTHER_PROFILE)
     payload = b"".join(segment.data for one in work.ranges for segment in one.segments)
-    steps = _profile_steps(work)
+    sequences = _profile_steps(work)
     wish = Wish(
         profile=profile,
         job=work.job,
@@ -312,19 +313,21 @@ def _assemble(
         ranges=work.ranges,
         coding=work.coding,
     )
+    steps = [made for sequence in sequences for made in expand(sequence, wish)]
+    risk_class = _risk_class(work, sensitive_classes(steps, profile.sensitive))
     plan = WritePlan(
         format="fieldkit-plan/1",
         job=work.job,
         title=work.title,
-        risk=risk_of(profile, work.risk_class, job=work.job, what=work.what, ranges=work.ranges),
+        risk=risk_of(profile, risk_class, job=work.job, what=work.what, ranges=work.ranges),
         profile=profile.name,
         profile_sha256=work.loaded.sha256,
         target=work.target,
         window=profile.voltage,
         timing=profile.timing,
         payloads=[_payload(work.name, segment) for segment in wish.segments],
-        steps=[made for sequence in steps for made in expand(sequence, wish)],
-        restore=restore_steps([step for sequence in steps for step in sequence]),
+        steps=steps,
+        restore=restore_steps([step for sequence in sequences for step in sequence]),
         recovers=work.recovers,
     )
     return compiled(
@@ -335,6 +338,23 @@ def _assemble(
         checks=checks,
         demanded=demanded,
     )
+
+
+def _risk_class(work: _Work, touched: set[RiskClass]) -> RiskClass:
+    """The class whose text is read: that of the sensitive part, where one is touched.
+
+    A restore stays one: its text says what is given back, and hw demands the agreements all the
+    same.
+    """
+    if not touched or work.risk_class == "restore":
+        return work.risk_class
+    if len(touched) > 1:
+        raise PlanError(
+            f"This would be {' and '.join(sorted(touched))} in one write, and each has a risk of "
+            "its own.",
+            "Make a plan for each of them.",
+        )
+    return touched.pop()
 
 
 def _profile_steps(work: _Work) -> list[Sequence[FlashStep | CodeStep]]:

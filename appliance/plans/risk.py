@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from appliance.plans.compiled import PlanError
 from appliance.plans.layout import EraseRange
-from appliance.profiles.schema import RISK_WORD, Profile, RiskClass
-from hw.plan import Risk, VoltageWindow
+from appliance.profiles.schema import RISK_WORD, Profile
+from hw.plan import Risk, RiskClass, VoltageWindow
 
 
 def risk_of(

@@ -15,14 +15,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hw.plan import Address, Byte, Hex, Seconds, Timing, VoltageWindow, Width, Word
+from hw.plan import Address, Byte, Hex, RiskClass, Seconds, Timing, VoltageWindow, Width, Word
+from hw.trust import Sensitive
 
 PROFILE_FORMAT = "fieldkit-profile/1"
 
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
 SessionName = Literal["default", "extended", "programming"]
 Purpose = Literal["reading", "coding", "programming"]
-RiskClass = Literal["coding", "programming", "restore"]
 Make = Literal["Audi", "BMW", "Mini", "FCA", "GM", "Ford", "Mercedes", "Porsche", "Honda"]
 Template = Annotated[str, Meta(pattern="^([0-9a-f]{2}|[{][a-z0-9]+:[1-8][}])*$")]
 """Hex bytes with placeholders `{name:N}`: N bytes, big-endian, filled in by the compiler."""
@@ -452,6 +452,8 @@ class RiskTexts(_Strict, frozen=True):
     coding: str = ""
     programming: str = ""
     restore: str = ""
+    immobiliser: str = ""
+    dtc_modification: str = ""
 
     def template(self, risk_class: RiskClass) -> str:
         """The text of a risk class, empty where the profile has none."""
@@ -459,6 +461,8 @@ class RiskTexts(_Strict, frozen=True):
             "coding": self.coding,
             "programming": self.programming,
             "restore": self.restore,
+            "immobiliser": self.immobiliser,
+            "dtc_modification": self.dtc_modification,
         }[risk_class]
 
 
@@ -483,6 +487,7 @@ class Profile(_Strict, frozen=True, kw_only=True):
     live: list[Live] = []
     memory: list[Region] = []
     compatibility: list[Compatibility] = []
+    sensitive: list[Sensitive] = []
     code: CodeSequence | None = None
     flash: FlashSequence | None = None
     recover: FlashSequence | None = None
@@ -536,6 +541,7 @@ def problems(profile: Profile) -> Iterator[Problem]:
     yield from _compatibility_problems(profile)
     yield from _sequence_problems(profile)
     yield from _write_problems(profile)
+    yield from _sensitive_problems(profile)
     yield from _risk_problems(profile)
 
 
@@ -648,11 +654,33 @@ def _flash_problems(profile: Profile) -> Iterator[Problem]:
         yield Problem(("flash",), "no identifying DID is answered by the boot loader")
 
 
+def _sensitive_problems(profile: Profile) -> Iterator[Problem]:
+    """A part that nothing could ever write is a misspelt one, and the real one is unprotected."""
+    sequences = (profile.code, profile.flash, profile.recover)
+    steps = [step for sequence in sequences if sequence for step in sequence.steps]
+    dids = {entry.did for entry in profile.coding}
+    dids |= {step.did for step in steps if isinstance(step, WriteDidStep)}
+    rids = {getattr(step, "rid", None) for step in steps} - {None}
+    for index, part in enumerate(profile.sensitive):
+        path: KeyPath = ("sensitive", index)
+        if part.did is not None and part.did not in dids:
+            yield Problem((*path, "did"), f"nothing of this profile writes 0x{part.did:04X}")
+        if part.rid is not None and part.rid not in rids:
+            yield Problem((*path, "rid"), f"nothing of this profile runs 0x{part.rid:04X}")
+        if part.address is not None and not any(
+            region.write and region.address <= part.address and part.end <= region.end
+            for region in profile.memory
+        ):
+            yield Problem((*path, "address"), "it lies in no region that is written")
+
+
 def _risk_problems(profile: Profile) -> Iterator[Problem]:
     needed: dict[RiskClass, bool] = {
         "coding": profile.code is not None,
         "programming": profile.flash is not None,
         "restore": profile.code is not None or profile.flash is not None,
+        "immobiliser": any(part.risk == "immobiliser" for part in profile.sensitive),
+        "dtc_modification": any(part.risk == "dtc_modification" for part in profile.sensitive),
     }
     for risk_class, is_needed in needed.items():
         text = profile.risk.template(risk_class)

@@ -17,7 +17,7 @@ from appliance.records.vehicle import Customer, Vehicle
 from hw.errors import UsageError
 from hw.messages import EventBody, GateResult, OutcomeName
 from hw.plan import Hex, Sha256, Word
-from hw.statements import Moment, ReadoutRefused
+from hw.statements import AgreementStatement, Moment, ReadoutRefused
 
 EVENT_FORMAT = "fieldkit-event/1"
 
@@ -128,7 +128,7 @@ class PlanCompiled(_Body, frozen=True, tag="plan_compiled"):
 
 
 class GatesChecked(_Body, frozen=True, tag="gates_checked"):
-    """All four gates spoke. `permit` says whether hw gave one; a dry check never gets one."""
+    """All gates spoke. `permit` says whether hw gave one; a dry check never gets one."""
 
     plan_digest: Sha256
     dry: bool
@@ -143,6 +143,21 @@ class Acknowledged(_Body, frozen=True, tag="acknowledged"):
     risk_text: str
     statement: str
     signature: str
+
+
+class AgreementSigned(_Body, frozen=True, tag="agreement_signed"):
+    """The customer signed a text before a technician. `text` is the words; `statement` (a
+    `hw.statements.AgreementStatement`) and `signature` are exactly what hw gets.
+    """
+
+    text: str
+    statement: str
+    signature: str
+
+    @property
+    def agreed(self) -> AgreementStatement:
+        """The statement, decoded."""
+        return msgspec.json.decode(self.statement, type=AgreementStatement)
 
 
 class WriteStarted(_Body, frozen=True, tag="write_started"):
@@ -240,6 +255,7 @@ Body = (
     | PlanCompiled
     | GatesChecked
     | Acknowledged
+    | AgreementSigned
     | WriteStarted
     | HwEvent
     | Resumed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +10,8 @@ from appliance.records import events as e
 from hw.messages import GateChanged
 
 B = TypeVar("B")
+_VIN_DID = 0xF190
+"""VINDataIdentifier (ISO 14229-1:2020, annex C.1)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ def before_and_after(chain: Sequence[e.Event]) -> tuple[e.Identified | None, e.I
     return before, after
 
 
+def vins_read(identified: Iterable[e.Identified]) -> list[str]:
+    """What ECUs said that their car is, each once."""
+    values = (value for body in identified for value in body.values)
+    return list(dict.fromkeys(one.text for one in values if one.did == _VIN_DID and one.text))
+
+
 def shown(value: e.DidValue | None) -> str:
     """A value for people; why it was not read, where it was not."""
     return (value.refused or value.text or value.value) if value else ""
@@ -125,6 +133,7 @@ _DETAILS: dict[type, str] = {
     e.BackupVerified: "{body.backup}",
     e.BackupOpened: "{body.backup} by {body.technician}",
     e.PlanCompiled: "{body.title}",
+    e.AgreementSigned: "{body.agreed.text} by {body.agreed.customer}",
     e.WriteStarted: "run {body.run}",
     e.WriteEnded: "{body.outcome}: {body.what}",
     e.Recovered: "run {body.run} by run {body.by_run}",

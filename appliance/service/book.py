@@ -17,14 +17,17 @@ from appliance.api.messages import ChainVerified, File, JobEvent, Jobs, JobView
 from appliance.identity import Unlocked, moment
 from appliance.records import Body, Event, JobFilter, Records
 from appliance.records.events import (
+    AgreementSigned,
     BackupMade,
     HwEvent,
+    Identified,
     OrderTaken,
     PlanCompiled,
     Recovered,
     WriteStarted,
 )
 from appliance.records.export import export_files, note_export, report_of
+from appliance.records.reading import vins_read
 from appliance.records.vehicle import Customer, Vehicle
 from appliance.records.view import JobView as RecordView
 from appliance.service.plans import KeptChecks, KeptPlan, decode_checks, encode_checks
@@ -32,6 +35,7 @@ from appliance.store import Store
 from hw.errors import UsageError
 from hw.messages import EventBody, Outcome, RunInfo
 from hw.sshsig import AllowedSigners
+from hw.statements import TextName
 
 log = logging.getLogger("fieldkit.book")
 R = TypeVar("R")
@@ -245,6 +249,22 @@ class Book:
         return KeptPlan(
             document=document, payload=self.store.blob(checks.payload_sha256), checks=checks
         )
+
+    # Agreements -------------------------------------------------------------------------------
+
+    def agreements(self, job: str) -> dict[TextName, AgreementSigned]:
+        """What the customer signed for this job, by the text's name: the newest of each."""
+        events = self.records.events_of_kind(job, "agreement_signed")
+        bodies = [event.body for event in events if isinstance(event.body, AgreementSigned)]
+        return {body.agreed.text: body for body in bodies}
+
+    def vin(self, job: str) -> str:
+        """The car of a job: as it was entered, else as the ECU that was read last says it."""
+        if entered := self.records.job(job).vehicle.vin:
+            return entered
+        events = self.records.events_of_kind(job, "identified")
+        read = vins_read(event.body for event in events if isinstance(event.body, Identified))
+        return read[-1] if read else ""
 
     # Backups ----------------------------------------------------------------------------------
 

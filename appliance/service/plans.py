@@ -15,6 +15,7 @@ from appliance.plans.compiled import CompiledPlan
 from appliance.plans.describe import describe
 from hw.errors import UNDECODABLE, BadInputError
 from hw.plan import IdentityValue, WritePlan, decode_plan, digest_of
+from hw.statements import TextName
 
 
 class KeptChecks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,8 +63,12 @@ def kept(compiled: CompiledPlan) -> KeptPlan:
     )
 
 
-def plan_view(document: bytes) -> PlanView:
+def plan_view(document: bytes, agreements: list[TextName]) -> PlanView:
     """A plan in plain words.
+
+    Args:
+        document: the plan.
+        agreements: texts that it needs the customer to sign.
 
     Raises:
         BadInputError: the bytes are not a plan of this version.
@@ -82,6 +87,7 @@ def plan_view(document: bytes) -> PlanView:
         description=describe(plan),
         payload_bytes=plan.payload_size,
         file=document,
+        agreements=agreements,
     )
 
 

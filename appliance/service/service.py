@@ -27,6 +27,7 @@ from appliance.identity import (
     add_technician,
     change_passphrase,
     list_technicians,
+    renew_trust,
     sign_profile,
 )
 from appliance.identity import unlock as unlock_kit
@@ -40,6 +41,7 @@ from appliance.records import Customer, Vehicle, parse_vehicle, vehicle
 from appliance.records.events import BackupVerified, CopyFound, DidValue, Identified, Note
 from appliance.records.vehicle import described
 from appliance.service import network
+from appliance.service.agreeing import AgreementDesk
 from appliance.service.backing import BackupDesk
 from appliance.service.book import JOBS_AT_ONCE, Book
 from appliance.service.car import DidAnswer, Ecu, identity_of
@@ -205,11 +207,20 @@ class Service:
         unlocked = unlock_kit(self._state, asked.technician, asked.passphrase)
         with self._lock:
             self._shut()
+            self._renew_trust(unlocked)
             book = Book.open(unlocked)
             self._opened = _Opened(unlocked, book)
             self._ingest.open(book)
             self._syncing.open(unlocked, book, load_config(self._state))
         return m.Okay(what=f"The kit is unlocked by {unlocked.technician.name}.")
+
+    def _renew_trust(self, unlocked: Unlocked) -> None:
+        try:
+            with self._people:
+                renew_trust(unlocked)
+        except UnavailableError as error:
+            # A full card must keep nobody from a job; until it can be written no agreement counts.
+            log.warning("the list of allowed signers was not renewed: %s", error.what)
 
     def technician_add(self, asked: m.TechnicianNew) -> m.Okay:
         """Add a technician, for an owner who gives their passphrase once more.
@@ -537,8 +548,7 @@ class Service:
 
     def plan_show(self, document: bytes) -> m.PlanView:
         """What a plan's file will do."""
-        self._open()
-        return plan_view(document)
+        return self._shown_plan(self._open(), document)
 
     def plan_kept(self, digest: str) -> m.PlanView:
         """A plan that this kit made.
@@ -546,10 +556,14 @@ class Service:
         Raises:
             UsageError: it did not.
         """
-        return plan_view(self._open().book.plan(digest).document)
+        opened = self._open()
+        return self._shown_plan(opened, opened.book.plan(digest).document)
+
+    def _shown_plan(self, opened: _Opened, document: bytes) -> m.PlanView:
+        return plan_view(document, AgreementDesk(opened.unlocked, opened.book).needed(document))
 
     def _keep(self, opened: _Opened, job: str, plan: CompiledPlan) -> m.PlanView:
-        view = plan_view(plan.document)
+        view = self._shown_plan(opened, plan.document)
         opened.book.keep_plan(job, kept(plan), view.description.lines)
         return view
 
@@ -682,6 +696,20 @@ class Service:
             )
         return events
 
+    # Agreements -------------------------------------------------------------------------------
+
+    def agreements(self, job: str, plan: str, language: str) -> m.Agreements:
+        """The texts that a plan needs, or all of them, and whether they are signed."""
+        opened = self._open()
+        desk = AgreementDesk(opened.unlocked, opened.book)
+        return desk.texts(opened.book.find(job), plan, language)
+
+    def agree(self, job: str, asked: m.Agree) -> m.Okay:
+        """The customer signs a text before the technician who has the kit."""
+        opened = self._open()
+        desk = AgreementDesk(opened.unlocked, opened.book)
+        return desk.sign(opened.book.find(job), asked)
+
     # Writes -----------------------------------------------------------------------------------
 
     def check_gates(self, job: str, document: bytes) -> m.GateView:
@@ -711,7 +739,7 @@ class Service:
         """The plan of the write under way."""
         opened = self._open()
         info = self._writer(opened).running(opened.book.find(job))
-        return plan_view(opened.book.plan(info.plan_digest).document)
+        return self._shown_plan(opened, opened.book.plan(info.plan_digest).document)
 
     def recovery(self, job: str, link: str) -> m.RecoveryView:
         """Compile the plan that finishes the unfinished write."""

@@ -34,6 +34,7 @@ from hw.client import HwClient
 from hw.errors import BadInputError, FieldKitError, RefusedError, UnavailableError
 from hw.messages import (
     Acknowledgment,
+    Agreement,
     BackupCopies,
     Evidence,
     GateReport,
@@ -250,6 +251,12 @@ class Writer:
             checks_document=document,
             checks_signature=signature,
             acknowledgment=acknowledgment,
+            agreements={
+                name: Agreement(
+                    document=signed.statement.encode(), signature=signed.signature.encode()
+                )
+                for name, signed in self.book.agreements(job).items()
+            },
         )
         return self.hw.arm(kept.document, kept.payload, evidence, dry=dry)
 

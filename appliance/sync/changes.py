@@ -32,8 +32,10 @@ from appliance.sync.change import (
     open_change,
 )
 from appliance.sync.order import Order, OrderGone
+from appliance.texts import install_text
 from hw.errors import UNDECODABLE, BadInputError, UnavailableError, UsageError
 from hw.sshsig import AllowedSigners
+from hw.statements import TEXT_NAMES
 
 _POSITION = "changes/after"
 _Body = TypeVar("_Body")
@@ -181,7 +183,7 @@ class Inbox:
                 order: Order | OrderGone = _decoded(change, Order | OrderGone)  # type: ignore[arg-type]
                 return _keep_order(order) if isinstance(order, Order) else _forget_order(order)
             case "text":
-                return _keep_text(change.version, _decoded(change, TextIssued))
+                return self._issue(change.version, _decoded(change, TextIssued))
             case "profile":
                 issued = _decoded(change, ProfileIssued)
                 document, signature = issued.document.encode(), issued.signature.encode()
@@ -191,6 +193,13 @@ class Inbox:
             case other:
                 raise ChangeDamaged(f"this program does not know the kind '{other}'")
         return _nothing
+
+    def _issue(self, version: int, issued: TextIssued) -> _Keep:
+        """What customers sign lies in a file besides, where `hw` reads it for itself."""
+        for name in TEXT_NAMES:
+            if name == issued.name:
+                install_text(self.state, name, issued.language, version, issued.text)
+        return _keep_text(version, issued)
 
     def _revoke(self, revocation: Revocation) -> None:
         if revocation.what == "profile":

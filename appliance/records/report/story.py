@@ -26,6 +26,7 @@ from appliance.records import events as e
 from appliance.records import reading
 from appliance.records.report import layout as look
 from appliance.records.report.chart import voltage_charts
+from appliance.records.report.signature import signature_drawing
 from appliance.vin import check_digit_fits
 from hw.sshsig import fingerprint, public_key_of
 from hw.statements import Moment
@@ -36,8 +37,6 @@ _OUTCOMES = {
     "aborted_recoverable": ("ABORTED, RECOVERABLE", look.BAD),
 }
 _QR: float = 32 * mm
-_VIN_DID = 0xF190
-"""VINDataIdentifier (ISO 14229-1:2020, annex C.1)."""
 
 
 def report_pdf(chain: Sequence[e.Event], plans: Mapping[str, bytes] | None = None) -> bytes:
@@ -79,6 +78,7 @@ def _story(
     yield from _car(chain)
     yield from _ecus(chain)
     yield from _plans(chain)
+    yield from _agreements(chain)
     yield from _gates(chain)
     yield from _voltage(chain, plans)
     yield from _backups(chain)
@@ -139,7 +139,7 @@ def _car(chain: Sequence[e.Event]) -> Iterable[Flowable]:
         ("Customer", customer.name),
         ("Contact", contact),
         ("Vehicle", vehicle.description),
-        ("VIN", _vin(vehicle.vin, _vins_read(chain))),
+        ("VIN", _vin(vehicle.vin, reading.vins_read(reading.bodies(chain, e.Identified)))),
         ("Plate", vehicle.plate),
         ("Odometer", "" if vehicle.odometer_km is None else f"{vehicle.odometer_km} km"),
         ("Complaint", created.complaint),
@@ -161,11 +161,6 @@ def _vin(vin: str, read: Sequence[str]) -> str:
         parts.append("position 9 is not a North American check digit")
     parts += [f"an ECU of this job says {one}" for one in read if one != vin]
     return "; ".join(parts)
-
-
-def _vins_read(chain: Sequence[e.Event]) -> list[str]:
-    read = (value for body in reading.bodies(chain, e.Identified) for value in body.values)
-    return list(dict.fromkeys(value.text for value in read if value.did == _VIN_DID and value.text))
 
 
 def _ecus(chain: Sequence[e.Event]) -> Iterable[Flowable]:
@@ -221,11 +216,31 @@ def _has_text(value: look.Cell) -> bool:
     return bool(value.getPlainText().strip())
 
 
+def _agreements(chain: Sequence[e.Event]) -> Iterable[Flowable]:
+    """What the customer agreed to: the words, and the signature as it was drawn."""
+    for body in reading.bodies(chain, e.AgreementSigned):
+        agreed = body.agreed
+        title, *paragraphs = filter(None, body.text.split("\n"))
+        rows: list[tuple[str, look.Cell]] = [
+            ("Signed by", agreed.customer),
+            ("Witness", f"{agreed.technician} ({agreed.role})"),
+            ("When", _when(agreed.made)),
+            ("VIN", agreed.vin),
+            ("Text", f"{agreed.text}, version {agreed.version}, {agreed.language}"),
+            ("Text SHA-256", look.paragraph(agreed.text_sha256, look.CODE)),
+            ("Signature", [signature_drawing(agreed.strokes)]),
+        ]
+        yield look.paragraph(f"Agreement of the customer: {title}", look.HEAD)
+        yield from (look.paragraph(words) for words in paragraphs)
+        yield Spacer(1, 4)
+        yield KeepTogether([look.facts(rows)])
+
+
 def _gates(chain: Sequence[e.Event]) -> Iterable[Flowable]:
     final = reading.gates_that_counted(chain)
     if not final:
         return
-    yield look.paragraph("The four gates", look.HEAD)
+    yield look.paragraph("The gates", look.HEAD)
     rows: list[list[look.Cell]] = [["gate", "", "what it said and looked at", "at (UTC)"]]
     for event, body in final:
         for result in body.results:

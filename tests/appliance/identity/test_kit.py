@@ -77,8 +77,8 @@ def test_each_principal_may_sign_for_its_own_purpose_only(pristine_kit: Path) ->
     assert {signer.principals[0]: set(signer.namespaces) for signer in signers.signers} == {
         "kit": {"fieldkit-backup", "fieldkit-checks", "fieldkit-record"},
         "workshop": {"fieldkit-profile"},
-        "technician:maria": {"fieldkit-acknowledgment"},
-        "technician:jürgen": {"fieldkit-acknowledgment"},
+        "technician:maria": {"fieldkit-acknowledgment", "fieldkit-agreement"},
+        "technician:jürgen": {"fieldkit-acknowledgment", "fieldkit-agreement"},
     }
 
 

@@ -19,6 +19,7 @@ from appliance.identity import (
     failed_tries,
     forget_failed_tries,
     list_technicians,
+    renew_trust,
     sign_acknowledgment,
     tries,
     unlock,
@@ -308,3 +309,40 @@ def test_a_try_that_cannot_be_counted_is_not_looked_at(
     assert "Free space" in caught.value.next_step
     monkeypatch.undo()
     assert unlock(state, OWNER, OWNER_PASSPHRASE).technician.name == OWNER
+
+
+def _lines(state: Path) -> list[str]:
+    return (state / "trust" / "allowed_signers").read_text().splitlines(keepends=True)
+
+
+def _set_back(state: Path) -> list[str]:
+    """The list of trust as a kit of an older version has it."""
+    older = [line.replace(",fieldkit-agreement", "") for line in _lines(state)]
+    assert older != _lines(state)
+    (state / "trust" / "allowed_signers").write_text("".join(older))
+    return older
+
+
+def test_who_opens_an_older_kit_may_witness_agreements_from_then_on(state: Path) -> None:
+    new, older = _lines(state), _set_back(state)
+    renew_trust(unlock(state, OWNER, OWNER_PASSPHRASE))
+    changed = [line for line, before in zip(_lines(state), older, strict=True) if line != before]
+    assert [line.split()[0] for line in changed] == [f"technician:{OWNER}"]
+    renew_trust(unlock(state, TECHNICIAN, TECHNICIAN_PASSPHRASE))
+    assert _lines(state) == new
+    renew_trust(unlock(state, OWNER, OWNER_PASSPHRASE))
+    assert _lines(state) == new
+
+
+def test_who_was_taken_off_the_list_stays_off_it(state: Path) -> None:
+    kept = [line for line in _set_back(state) if not line.startswith(f"technician:{OWNER} ")]
+    (state / "trust" / "allowed_signers").write_text("".join(kept))
+    renew_trust(unlock(state, OWNER, OWNER_PASSPHRASE))
+    assert _lines(state) == kept
+
+
+def test_a_list_of_trust_that_cannot_be_read_is_told(state: Path) -> None:
+    unlocked = unlock(state, OWNER, OWNER_PASSPHRASE)
+    (state / "trust" / "allowed_signers").write_bytes(b"\xff")
+    with pytest.raises(BadInputError, match="allowed signers"):
+        renew_trust(unlocked)

@@ -383,6 +383,27 @@ def test_coding_rests_on_what_was_read() -> None:
         compile_coding(ENGINE, LIVE, {0x0600: bytes(3)}, ["coding.drive=rear"], LINK, JOB)
 
 
+def test_a_plan_is_of_the_class_of_the_sensitive_part_that_it_writes() -> None:
+    cluster, live, now = loaded("sim-cluster"), identity("cluster"), coding("cluster")
+
+    def code(*changes: str) -> CompiledPlan:
+        return compile_coding(cluster, live, now, changes, LINK, JOB)
+
+    learned = code("immobiliser.keys=3").plan
+    assert learned.risk.risk_class == "immobiliser"
+    assert "keys or immobiliser of the cluster" in learned.risk.text
+    assert code("fault_memory.lamp_faults=ignored").plan.risk.risk_class == "dtc_modification"
+    assert code("coding.language=french").plan.risk.risk_class == "coding"
+    mixed = code("coding.language=french", "immobiliser.keys=3").plan
+    assert mixed.risk.risk_class == "immobiliser"
+    with pytest.raises(PlanError, match="dtc_modification and immobiliser in one write"):
+        code("immobiliser.keys=3", "fault_memory.lamp_faults=ignored")
+    again = compile_recovery(cluster, code("immobiliser.keys=3").document, b"", live).plan
+    assert again.risk.risk_class == "immobiliser"
+    restored = compile_restore(cluster, live, LINK, JOB, source="B", coding=now).plan
+    assert restored.risk.risk_class == "restore"
+
+
 def test_a_restore_of_what_the_profile_does_not_know_is_refused() -> None:
     with pytest.raises(PlanError, match="coding 0x0700, which the profile"):
         compile_restore(ENGINE, LIVE, LINK, JOB, source="B", coding={0x0700: b"a"})

@@ -164,6 +164,71 @@ WRONG_FIELDS = [
 ]
 
 
+CLUSTER = (DATA / "sim-cluster.toml").read_text()
+SENSITIVE = 'risk = "immobiliser"\ndid = 0x0601\n'
+
+
+@pytest.mark.parametrize(
+    ("new", "key", "reason"),
+    [
+        ('risk = "immobiliser"\ndid = 0x0603\n', "sensitive[0].did", "writes 0x0603"),
+        ('risk = "immobiliser"\nrid = 0x0310\n', "sensitive[0].rid", "runs 0x0310"),
+        (
+            'risk = "immobiliser"\naddress = 0\nsize = 1\n',
+            "sensitive[0].address",
+            "no region that is written",
+        ),
+        ('risk = "coding"\ndid = 0x0601\n', "sensitive[0].risk", "invalid enum value"),
+        ('risk = "immobiliser"\n', "sensitive[0]", "one of: did, rid, address"),
+        ('risk = "immobiliser"\ndid = 0x0601\nrid = 1\n', "sensitive[0]", "one of: did"),
+        ('risk = "immobiliser"\ndid = 0x0601\nregion = "x"\n', "sensitive[0].region", "unknown"),
+    ],
+)
+def test_a_sensitive_part_that_is_none_is_refused(new: str, key: str, reason: str) -> None:
+    assert CLUSTER.count(SENSITIVE) == 1
+    with pytest.raises(ProfileError) as caught:
+        parse_profile(CLUSTER.replace(SENSITIVE, new).encode(), Path("p.toml"))
+    assert f"key {key}:" in caught.value.what
+    assert reason in caught.value.what
+
+
+def test_a_sensitive_part_needs_a_risk_text_of_its_class(tmp_path: Path) -> None:
+    text = CLUSTER.replace("Job {job}: keys or immobiliser", "Keys or immobiliser")
+    with pytest.raises(ProfileError, match=r"risk\.immobiliser.*must say \{job\}"):
+        parse_profile(text.encode(), tmp_path / "p.toml")
+    without = CLUSTER.replace(SENSITIVE, 'risk = "dtc_modification"\ndid = 0x0601\n')
+    without = without.replace('immobiliser = """', 'restored = """')
+    with pytest.raises(ProfileError, match="restored"):
+        parse_profile(without.encode(), tmp_path / "p.toml")
+
+
+@pytest.mark.parametrize("rid", [0xFF00, 0x0202, 0xFF01])
+def test_a_routine_and_written_memory_can_be_sensitive(rid: int) -> None:
+    parts = f"""
+[[sensitive]]
+risk = "immobiliser"
+rid = {rid}
+
+[[sensitive]]
+risk = "dtc_modification"
+address = 0x8000
+size = 0x1_0000
+
+[[sensitive]]
+risk = "immobiliser"
+did = 0xF15A
+
+[risk]
+immobiliser = "{{job}} {{ecu}} {{what}}"
+dtc_modification = "{{job}} {{ecu}} {{what}}"
+"""
+    profile = parse_profile(ENGINE.replace("[risk]\n", parts).encode(), Path("p.toml"))
+    assert len(profile.sensitive) == 3
+    beyond = parts.replace("0x1_0000", "0x1_0001")
+    with pytest.raises(ProfileError, match="no region that is written"):
+        parse_profile(ENGINE.replace("[risk]\n", beyond).encode(), Path("p.toml"))
+
+
 def put_wrong(old: str, new: str) -> str:
     """The engine's profile with one place changed; for the spare part number, that entry's."""
     assert old in ENGINE

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from appliance.identity import moment
 from appliance.records import Customer, Records, report_pdf, vehicle
 from appliance.records import events as e
 from appliance.records.report.chart import trace_of, voltage_chart
 from appliance.records.report.layout import is_exact, printable
+from appliance.records.report.signature import signature_drawing
 from hw.messages import GateChanged, GateResult, Outcome, Voltage
 from hw.plan import decode_plan
+from hw.statements import AgreementStatement, Point
 from tests.appliance.records.sample import (
     CONTAINER_SHA256,
     VIN,
@@ -217,3 +221,60 @@ def test_text_without_end_never_keeps_a_report_from_being_made(records: Records,
     )
     records.append_events(job, "run-1", [(1, end)])
     assert report_pdf(chain_of(records, job)).startswith(b"%PDF")
+
+
+def agreement(strokes: list[list[Point]], text: str = "Keys\n\nWords <b>as</b> signed.\n") -> Any:
+    statement = AgreementStatement(
+        format="fieldkit-agreement/1",
+        text="immobiliser",
+        version=3,
+        language="en",
+        text_sha256="5" * 64,
+        customer="Thandi Nkosi",
+        strokes=strokes,
+        job="j",
+        vin=VIN,
+        technician="anna",
+        role="technician",
+        made=moment(),
+    )
+    return e.AgreementSigned(
+        text=text, statement=msgspec.json.encode(statement).decode(), signature="s"
+    )
+
+
+def test_an_agreement_is_printed_with_its_words_and_the_signature_as_drawn(
+    records: Records, tmp_path: Path
+) -> None:
+    job = new_job(records)
+    without = report_pdf(chain_of(records, job))
+    records.append(job, agreement([[(0, 0, 0), (500, 900, 9)], [(700, 1000, 20)]]))
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    for words in (
+        "Agreement of the customer: Keys", "Words <b>as</b> signed.", "Thandi Nkosi",
+        "anna (technician)", "immobiliser, version 3, en", "5" * 64, VIN,
+        "immobiliser by Thandi Nkosi",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Agreement of the customer" not in text_of(tmp_path, without)
+
+
+def test_a_signature_is_drawn_from_its_points_with_y_downwards() -> None:
+    drawing = signature_drawing([[(0, 100, 0), (1000, 300, 9)], [(500, 200, 20)]])
+    line, dot = drawing.contents
+    scale = drawing.width / 1000
+    (x0, y0, x1, y1) = line.points
+    assert (x0, x1) == (0, drawing.width)
+    assert y0 - y1 == pytest.approx(200 * scale)
+    assert 0 < y1 < y0 < drawing.height
+    assert (dot.cx, dot.cy) == (pytest.approx(500 * scale), pytest.approx((y0 + y1) / 2))
+
+
+def test_a_customers_agreement_of_many_pages_is_printed_whole(
+    records: Records, tmp_path: Path
+) -> None:
+    job = new_job(records)
+    words = "\n\n".join(f"Paragraph {n}. {'Words. ' * 60}" for n in range(60))
+    records.append(job, agreement([[(0, 0, 0)]], f"Terms\n\n{words}\n"))
+    text = text_of(tmp_path, report_pdf(chain_of(records, job)))
+    assert all(f"Paragraph {n}." in text for n in range(60))

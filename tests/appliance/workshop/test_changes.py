@@ -35,6 +35,7 @@ from appliance.workshop.tables import HubDatabase
 from hw.errors import BadInputError
 from hw.sshsig import AllowedSigners, Signer, public_line, sign
 from hw.statements import NAMESPACE_PROFILE
+from hw.texts import kept_texts
 from tests.appliance.workshop.conftest import Workshop
 
 PROFILE = Path("appliance/profiles/data/generic-uds.toml").read_bytes()
@@ -145,6 +146,17 @@ def test_a_text_goes_to_every_kit_and_a_later_version_takes_its_place(
     assert second.version == first.version + 1
     assert kit.text("terms") == [(second.version, "We take great care.")]
     assert kit.fetch() == 0
+    assert kit.inbox.put_aside() == []
+
+
+def test_a_text_that_customers_sign_is_what_the_gate_holds_them_to(
+    kit: Kit, workshop: Workshop
+) -> None:
+    for words in ("Keys\n\nOurs.\n", "Keys\n\nOurs, better.\n"):
+        workshop.hub.publish("text", "immobiliser/en", text(words, "immobiliser"))
+        kit.fetch()
+        held = kept_texts(kit.state, "immobiliser").held
+        assert {language: one.content for language, one in held.items()} == {"en": words}
     assert kit.inbox.put_aside() == []
 
 
