@@ -282,6 +282,7 @@ def test_every_kind_survives_the_way_through_the_database(records: Records) -> N
     job = whole_job(records)
     more: list[e.Body] = [
         e.BackupOpened(backup="b", technician="anna"),
+        e.OrderTaken(order="o", reference="W-7K3F2"),
         e.AgreementSigned(text="Keys", statement="{}", signature="s"),
         e.Resumed(run="run-1", plan_digest="1" * 64),
         e.AbortAsked(run="run-1", technician="anna"),
