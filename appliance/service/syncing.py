@@ -25,10 +25,12 @@ from appliance.identity.wallclock import moment, rfc3339
 from appliance.records.view import JobState
 from appliance.service.book import Book
 from appliance.service.freight import Freight
+from appliance.service.reaching import Reaching
 from appliance.service.retiring import Retiring
 from appliance.sync.changes import Inbox
+from appliance.sync.connectivity import Connectivity
 from appliance.sync.handover import Sent, Way, hand_over
-from appliance.sync.hubclient import ComeAgain, Paused
+from appliance.sync.hubclient import ComeAgain, HubClient, Paused
 from appliance.sync.outbox import Unfrozen
 from appliance.sync.pace import Pace
 from appliance.sync.pairing import Pairing, enrol, load_pairing
@@ -74,17 +76,25 @@ class Syncing:
     """How often somebody asked for a pass; up to which one that was answered."""
     _answered: int = 0
     _stop: bool = False
+    _away: bool = False
+    """The last pass did not reach the workshop."""
     _pause_s: float = LOOK_S
     _retired: float = -RETIRE_EVERY_S
     """When it last looked for what the workshop has, in seconds since boot."""
 
+    def __post_init__(self) -> None:
+        self._reaching = Reaching(self._wake.set)
+        self._connectivity = Connectivity(self._network_came)
+
     def start(self) -> None:
         """Begin."""
+        self._connectivity.start()
         self._thread = threading.Thread(target=self._work, name="sync", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop; what was not handed over waits in the outbox."""
+        self._connectivity.close()
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=5)
@@ -133,6 +143,10 @@ class Syncing:
         self._wake.set()
         return Okay(what=f"This kit is '{pairing.name}' at the workshop {pairing.address} now.")
 
+    def _network_came(self) -> None:
+        if self._away:
+            self._wake.set()
+
     # The thread -------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -140,6 +154,7 @@ class Syncing:
             self._wake.wait(self._pause_s * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
             self._wake.clear()
             if self._stop:
+                self._reaching.close()
                 return
             asked = self._asked
             self._pass(everything=asked > self._answered)
@@ -152,6 +167,7 @@ class Syncing:
         try:
             pairing = load_pairing(self.state)
             if pairing is None or freight is None:
+                self._reaching.close()
                 self._view = Sync(state=self._resting())
                 return
             freight.silence.begin()
@@ -162,7 +178,7 @@ class Syncing:
             if self._freight is freight:  # Else it was locked meanwhile, which is no failure.
                 self._tell(error)
         else:
-            self._pause_s = LOOK_S
+            self._away, self._pause_s = False, LOOK_S
 
     def _resting(self) -> Literal["locked", "not_set_up", "paused"]:
         try:
@@ -188,9 +204,13 @@ class Syncing:
         self._view = structs.replace(
             self._view, state="sending", waiting=waiting, in_work=len(left.in_work)
         )
-        with pairing.client(freight.unlocked.kit_key) as hub:
-            free = shutil.disk_usage(self.state).free
-            freight.silence.greeted(hub.hello(version("fieldkit"), free, waiting))
+        free = shutil.disk_usage(self.state).free
+
+        def greet(hub: HubClient) -> int:
+            return hub.hello(version("fieldkit"), free, waiting)
+
+        with self._reaching.hub(pairing, freight.unlocked.kit_key, greet) as (hub, hub_time):
+            freight.silence.greeted(hub_time)
             pace = Pace(freight.config.kilobytes_per_s * 1000)
             way = Way(hub, pairing.signers(), freight.open_blob, may_go_on, pace, self._tell_sent)
             done = hand_over(freight.outbox, way)
@@ -247,7 +267,7 @@ class Syncing:
         """Say what keeps it, once for each reason, and take a longer pause."""
         if self._view.what != error.what:
             log.info("Records are not handed over now: %s", error)
-        paused = isinstance(error, Paused)
+        paused, self._away = isinstance(error, Paused), isinstance(error, ComeAgain)
         self._view = structs.replace(
             self._view,
             state="paused" if paused else "waiting",
@@ -257,7 +277,7 @@ class Syncing:
         )
         if paused:
             self._pause_s = REFUSED_PAUSE_S
-        elif isinstance(error, ComeAgain):
+        elif self._away:
             before = self._pause_s if self._pause_s != LOOK_S else FIRST_PAUSE_S / 2
             self._pause_s = min(2 * before, LONGEST_PAUSE_S)
         else:

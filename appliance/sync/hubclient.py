@@ -23,7 +23,7 @@ from appliance.sync.requests import sign_request
 from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
 from hw.sshsig import public_line
 
-CALL_LIMIT_S = 60.0
+CALL_LIMIT_S, CONNECT_LIMIT_S = 60.0, 15.0
 CLOCK_OFF_S = 60.0
 """A hub that refuses a request whose time is off by more is asked again with its own time."""
 _X509_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for
@@ -34,6 +34,10 @@ class ComeAgain(UnavailableError):
     """The hub was not reached, or cannot take anything now."""
 
     code = "hub_away"
+
+
+class NotReached(ComeAgain):
+    """Nobody answers at the hub's address, or it is not the hub who does."""
 
 
 class Paused(FieldKitError):
@@ -99,11 +103,16 @@ class HubClient:
         address: `https://host:port`.
         tls: `tls_for` the workshop's authority.
         key: the kit's.
+        name: what the hub's certificate must be for, where that is not the address.
     """
 
-    def __init__(self, address: str, tls: ssl.SSLContext, key: Ed25519PrivateKey) -> None:
+    def __init__(
+        self, address: str, tls: ssl.SSLContext, key: Ed25519PrivateKey, name: str = ""
+    ) -> None:
         self._key = key
-        self._http = httpx.Client(base_url=address, verify=tls, timeout=CALL_LIMIT_S)
+        limit = httpx.Timeout(CALL_LIMIT_S, connect=CONNECT_LIMIT_S)
+        self._http = httpx.Client(base_url=address, verify=tls, timeout=limit)
+        self._more = {"sni_hostname": name} if name else {}
         self._ahead_s = 0.0
 
     def __enter__(self) -> HubClient:
@@ -182,10 +191,12 @@ class HubClient:
         hub_time = time.time() + self._ahead_s
         headers = sign_request(self._key, method, target, body, hub_time)
         try:
-            return self._http.request(method, target, content=body, headers=headers)
+            return self._http.request(
+                method, target, content=body, headers=headers, extensions=self._more
+            )
         except (httpx.HTTPError, ssl.SSLError) as error:
             reason = str(error).rstrip(".") or type(error).__name__
-            raise ComeAgain(f"The workshop was not reached: {reason}.", COMES_AGAIN) from error
+            raise NotReached(f"The workshop was not reached: {reason}.", COMES_AGAIN) from error
 
     def _set_clock(self, headers: Mapping[str, str]) -> bool:
         """Take the hub's time; True where the kit's was so far off that asking again may help."""

@@ -49,9 +49,10 @@ class Pairing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workshop_key: str
     name: str
 
-    def client(self, key: Ed25519PrivateKey) -> HubClient:
-        """A connection to the hub."""
-        return HubClient(self.address, tls_for(self.authority), key)
+    def client(self, key: Ed25519PrivateKey, address: str = "") -> HubClient:
+        """A connection to the hub; at another address it must prove to be the same all the same."""
+        name = httpx.URL(self.address).host if address else ""
+        return HubClient(address or self.address, tls_for(self.authority), key, name)
 
     def signers(self) -> AllowedSigners:
         """Whose receipts and changes count."""

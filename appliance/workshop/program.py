@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.sync.nearby import announced
 from appliance.workshop.api import make_hub_app
 from appliance.workshop.blobs import Blobs
 from appliance.workshop.hub import Hub
@@ -79,6 +80,6 @@ def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[]
             f"The workshop cannot serve on {host} port {port}.",
             "Another program may have it; name another one with --port.",
         ) from error
-    with listener:
+    with listener, announced(host, port, keys.fingerprint):
         ready()
         uvicorn.Server(config).run(sockets=[listener])

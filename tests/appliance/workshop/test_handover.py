@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from appliance.records import JobView, Records
 from appliance.records.events import BackupMade, StoredObject
 from appliance.sync import outbox as outbox_module
-from appliance.sync.handover import BlobAway, Handover, Way, hand_over
+from appliance.sync.handover import BlobAway, Handover, Sent, Way, hand_over
 from appliance.sync.hubclient import HubClient, Paused, PutAside
 from appliance.sync.outbox import Outbox, Unfrozen
+from appliance.sync.pace import Pace
 from appliance.sync.receipt import NAMESPACE_RECEIPT, Receipt
 from appliance.sync.record import BlobKind, BlobRef, Signed
+from hw import clock
 from hw.plan import digest_of
 from hw.sshsig import AllowedSigners, Signer
 from tests.appliance.records.sample import (
@@ -165,6 +167,34 @@ def test_a_job_of_several_records_arrives_with_its_last_state(
     with workshop.hub.database.transaction() as tables:
         row = tables.jobs.get(tables.jobs.job == job)
     assert msgspec.json.decode(row.view, type=JobView) == kit.records.job(job)
+
+
+def test_what_is_sent_keeps_to_the_rate_that_is_set_and_tells_how_far_it_is(
+    kit: Kit, workshop: Workshop
+) -> None:
+    rate, told = 200_000, list[Sent]()
+    job = job_with_files(kit.records)
+    kit.outbox.freeze()
+    way = replace(kit.way(), pace=Pace(rate), told=told.append)
+    begun = clock.now()
+    assert hand_over(kit.outbox, way) == Handover(handed_over=1)
+    took_s = clock.now() - begun
+    # The last piece is paid for by nobody; a slow machine only takes longer.
+    assert took_s >= (len(IMAGE) - rate) / rate
+    assert len(stored(workshop, job)) == 1
+    assert {one.job for one in told} == {job}
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    assert len(IMAGE) <= told[-1].done <= told[-1].total
+
+
+def test_a_pass_that_is_held_back_ends_as_soon_as_it_is_to(kit: Kit) -> None:
+    asked = iter([True, True, True, False])
+    job_with_files(kit.records)
+    kit.outbox.freeze()
+    way = replace(kit.way(), pace=Pace(1), go_on=lambda: next(asked, False))
+    assert hand_over(kit.outbox, way) == Handover(waiting=1)
+    assert [item.state for item in kit.outbox.items()] == ["SENDING"]
+    assert kit.hand_over() == Handover(handed_over=1)
 
 
 def test_a_record_whose_answer_was_lost_is_taken_once(kit: Kit, workshop: Workshop) -> None:
