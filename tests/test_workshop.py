@@ -60,9 +60,9 @@ def made_workshop(folder: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def serving(folder: Path, port: int, *more: str) -> Iterator[subprocess.Popen[str]]:
     words = ("serve", "--host", "127.0.0.1", "--port", str(port), "--json")
-    with workshop_command(folder, *words) as process:
+    with workshop_command(folder, *words, *more) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["event"] == "ready"
         try:

@@ -1,9 +1,11 @@
 """Blobs: files named by their SHA-256, that arrive in pieces and count only when they are whole.
 
-A piece lies under its offset until the last one came; then all are put together, their hash is
-computed again, and only what has the right one gets the blob's name. So whoever was cut off goes on
-where the hub has got to, and no blob is ever half there. In a folder everything is flushed to the
-disk before it counts; an object store answers for that itself.
+A piece lies under its offset until the last one came; then all are put together under a name that
+nobody else uses, their hash is computed again, and only what has the right one gets the blob's
+name. So whoever was cut off goes on where the hub has got to, no blob is ever half there, and it
+does not matter how many hubs take pieces of it. In a folder everything is flushed to the disk
+before it counts; an object store, which cannot append but puts and renames whole objects, answers
+for that itself.
 """
 
 from __future__ import annotations
@@ -11,22 +13,28 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore, S3Store, from_url
 
 from appliance.durable import sync_folder
 from appliance.workshop.errors import Conflict, HubFull, HubUnavailable, Malformed, TooLarge
+from hw.errors import UsageError
 
 MOST_BYTES = 4 << 30
 PIECE_BYTES = 4 << 20
 RESERVE_BYTES = 64 << 20
 """So much stays free: the database must be able to write down what came."""
+_STAGE = "whole"
+_LEFT_OVER = timedelta(days=1)
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -34,23 +42,22 @@ class Blobs:
     """The store.
 
     Args:
-        where: a folder, or a URL that obstore knows (`s3://bucket/prefix`).
-        options: of the object store, such as its endpoint.
+        where: a folder, or a URL: `s3://bucket/prefix`, with `?endpoint=http://…` and `&region=…`
+            where it is not Amazon's; the secrets are in the environment (`AWS_ACCESS_KEY_ID`,
+            `AWS_SECRET_ACCESS_KEY`) or the machine's own. Others that obstore knows may do.
 
     Raises:
+        UsageError: the URL says something that is not understood.
         HubUnavailable: it cannot be opened.
     """
 
-    def __init__(self, where: str, options: dict[str, str] | None = None) -> None:
+    def __init__(self, where: str) -> None:
         self._folder = None if "://" in where else Path(where)
         with _told_in_words():
+            self._store: Any = _opened(where)
             if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._store: Any = LocalStore(self._folder)
-            else:
-                # Which options there are depends on the kind of store that the URL names.
-                known: Any = dict(options or {})
-                self._store = from_url(where, config=known)
+                _make_folders(self._folder)
+            self._remove_leftovers()
 
     def size(self, sha256: str) -> int | None:
         """Bytes of a whole blob, None where it is not whole."""
@@ -88,14 +95,19 @@ class Blobs:
             return total
         with _told_in_words():
             at = _end(self._pieces(name))
-            if offset != at or offset + len(piece) > total or (not piece and total):
+            # An empty piece asks to go on with what a hub that was stopped had not put together.
+            if offset != at or offset + len(piece) > total or (not piece and at != total):
                 raise Conflict(
                     f"{at} of {total} bytes have come, the piece begins at {offset}.",
                     "Ask for the offset and go on from there.",
                 )
             self._check_room(2 * len(piece))
-            obstore.put(self._store, _part(name, offset), piece)
-            self._flush(_part(name, offset))
+            if len(piece) == total:
+                self._keep(name, [piece])
+                return total
+            if piece:
+                obstore.put(self._store, _part(name, offset), piece)
+                self._flush(_part(name, offset))
             if offset + len(piece) == total:
                 self._complete(name)
         return offset + len(piece)
@@ -117,24 +129,43 @@ class Blobs:
 
     def _complete(self, name: str) -> None:
         paths = [_part(name, at) for at, _ in _chain(self._pieces(name))]
-        computed = hashlib.sha256()
-        whole = f"whole/{name}"
-        with obstore.open_writer(self._store, whole) as writer:
-            for path in paths:
-                piece = bytes(obstore.get(self._store, path).bytes())
+        try:
+            self._keep(name, (bytes(obstore.get(self._store, path).bytes()) for path in paths))
+        except Malformed:
+            self._drop(name, paths)
+            raise
+        self._drop(name, paths)
+
+    def _keep(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Put pieces together; they get the blob's name if they have its hash."""
+        computed, stage = hashlib.sha256(), f"{_STAGE}/{name}.{secrets.token_hex(8)}"
+        with obstore.open_writer(self._store, stage) as writer:
+            for piece in pieces:
                 computed.update(piece)
                 writer.write(piece)
-        self._flush(whole)
-        right = computed.hexdigest() == name
-        if right:
-            obstore.rename(self._store, whole, _blob(name))
-            self._flush(_blob(name))
-        obstore.delete(self._store, paths if right else [*paths, whole])
-        if not right:
+        if computed.hexdigest() != name:
+            obstore.delete(self._store, stage)
             raise Malformed(
                 f"What came as {name} has the hash {computed.hexdigest()}.",
                 "Read the file again and send it from its beginning.",
             )
+        self._flush(stage)
+        obstore.rename(self._store, stage, _blob(name))
+        self._flush(_blob(name))
+
+    def _drop(self, name: str, paths: list[str]) -> None:
+        obstore.delete(self._store, paths)
+        if self._folder is not None:
+            with suppress(OSError):  # Another hub may be putting it together, too.
+                (self._folder / _parts(name)).rmdir()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what hubs that were stopped had begun to put together."""
+        before = datetime.now(UTC) - _LEFT_OVER
+        for batch in obstore.list(self._store, _STAGE):
+            for item in batch:
+                if item["last_modified"] < before:
+                    obstore.delete(self._store, item["path"])
 
     def _flush(self, path: str) -> None:
         if self._folder is None:
@@ -152,6 +183,43 @@ class Blobs:
             room = os.statvfs(self._folder)
             if room.f_bavail * room.f_frsize < size + RESERVE_BYTES:
                 raise HubFull
+
+
+def _opened(where: str) -> Any:
+    if "://" not in where:
+        return LocalStore(Path(where), mkdir=True)
+    address = urlsplit(where)
+    options = dict(parse_qsl(address.query, keep_blank_values=True))
+    if address.scheme != "s3":
+        if options:
+            raise _not_understood(where, next(iter(options)))
+        return from_url(where)
+    if unknown := options.keys() - {"endpoint", "region"}:
+        raise _not_understood(where, min(unknown))
+    known: Any = options  # Which of them there are was looked at; the types name each.
+    return S3Store(
+        address.netloc,
+        prefix=address.path.strip("/") or None,
+        client_options={"allow_http": options.get("endpoint", "").startswith("http://")},
+        **known,
+    )
+
+
+def _not_understood(where: str, option: str) -> UsageError:
+    return UsageError(
+        f"'{option}' in {where} is not understood.",
+        "Give s3://bucket/prefix?endpoint=https://…&region=…; secrets are in the environment.",
+    )
+
+
+def _make_folders(folder: Path) -> None:
+    """All of them at once: a folder that a power cut takes away would take its files along."""
+    for number in range(256):
+        (folder / "blobs" / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+    for name in ("parts", _STAGE):
+        (folder / name).mkdir(exist_ok=True)
+    sync_folder(folder / "blobs")
+    sync_folder(folder)
 
 
 def _checked(sha256: str) -> str:

@@ -12,10 +12,9 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 from peewee import IntegrityError
@@ -23,7 +22,6 @@ from peewee import IntegrityError
 from appliance.identity.wallclock import rfc3339
 from appliance.records.errors import ChainBroken
 from appliance.records.events import Event, OrderTaken
-from appliance.records.view import JobView, advance
 from appliance.sync.change import Change, Changes
 from appliance.sync.receipt import sign_receipt
 from appliance.sync.record import (
@@ -46,8 +44,8 @@ from appliance.workshop.errors import (
     Unsigned,
 )
 from appliance.workshop.feed import changes_for, publish
+from appliance.workshop.joblist import note_job
 from appliance.workshop.orders import Orders
-from appliance.workshop.search import index_job
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
 from hw.sshsig import parse_public_line, public_line
@@ -55,6 +53,8 @@ from hw.sshsig import parse_public_line, public_line
 TOKEN_BYTES = 24
 TOKEN_DAYS = 7
 MOST_RECORD_BYTES = 32 << 20
+FORGET_ONE_IN = 50
+"""So many requests pass until those that are too old to be sent again are forgotten."""
 _DAY_S = 86_400
 _ASK_OFFICE = "Ask the office to look at it; the kit keeps what it has."
 
@@ -91,6 +91,7 @@ class Hub:
     blobs: Blobs
     key: Ed25519PrivateKey
     now: Callable[[], float] = time.time
+    _keys: dict[str, Ed25519PublicKey] = field(default_factory=dict, repr=False)
 
     # Kits -------------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class Hub:
 
     def kits(self) -> list[dict[str, Any]]:
         """Every kit that was let in, by its name; times in RFC 3339, empty for never."""
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             rows = list(tables.kits.select().order_by(tables.kits.name, tables.kits.id))
         return [
             {
@@ -149,9 +150,14 @@ class Hub:
 
     def key_of(self, kit: str) -> Ed25519PublicKey | None:
         """The key of an enrolled kit, whether it was revoked or not; None for an unknown one."""
-        with self.database.transaction() as tables:
+        if (known := self._keys.get(kit)) is not None:
+            return known
+        with self.database.reading() as tables:
             row = tables.kits.get_or_none(tables.kits.id == kit)
-        return parse_public_line(row.key) if row is not None else None
+        if row is None:
+            return None
+        # A kit's name is its key's fingerprint, so this never becomes untrue.
+        return self._keys.setdefault(kit, parse_public_line(row.key))
 
     def revoke(self, kit: str) -> None:
         """Shut a kit out, from now on.
@@ -171,7 +177,8 @@ class Hub:
             Revoked: it was shut out.
         """
         now = int(self.now())
-        with self.database.transaction() as tables:
+
+        def note(tables: Models) -> None:
             self._admit(tables, kit)
             tables.kits.update(
                 hello=now,
@@ -179,6 +186,8 @@ class Hub:
                 free_bytes=greeting.free_bytes,
                 waiting=greeting.waiting,
             ).where(tables.kits.id == kit).execute()
+
+        self.database.write(note)
         return now
 
     def _admit(self, tables: Models, kit: str) -> Any:
@@ -194,13 +203,12 @@ class Hub:
     def _use_up(self, tables: Models, caller: Caller) -> None:
         """A request is taken once. Those that are too old to be taken at all are forgotten."""
         nonces = tables.nonces
-        nonces.delete().where(nonces.expires < int(self.now())).execute()
-        known = (nonces.kit == caller.kit) & (nonces.nonce == caller.nonce)
-        if nonces.select().where(known).exists():
+        if secrets.randbelow(FORGET_ONE_IN) == 0:
+            nonces.delete().where(nonces.expires < int(self.now())).execute()
+        expires = caller.created + MAX_AGE_S + 1
+        row = nonces.insert(kit=caller.kit, nonce=caller.nonce, expires=expires)
+        if not row.on_conflict_ignore().as_rowcount().execute():
             raise Unsigned("This request was sent before.", "Sign a new one for every try.")
-        nonces.insert(
-            kit=caller.kit, nonce=caller.nonce, expires=caller.created + MAX_AGE_S + 1
-        ).execute()
 
     def changes(self, kit: str, after: int) -> Changes:
         """What the workshop has for a kit after a number, a page at a time.
@@ -208,7 +216,7 @@ class Hub:
         Raises:
             Revoked: the kit was shut out.
         """
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             self._admit(tables, kit)
             return changes_for(tables, kit, after)
 
@@ -226,7 +234,7 @@ class Hub:
 
     def blob_offset(self, kit: str, sha256: str) -> tuple[int, bool]:
         """How many bytes of a blob are here, and whether it is whole."""
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             self._admit(tables, kit)
         size = self.blobs.size(sha256)
         if size is None:
@@ -242,18 +250,20 @@ class Hub:
         Raises:
             HubError: as `Blobs.add`, and for a kit that may not send.
         """
-        with self.database.transaction() as tables:
+
+        def admit(tables: Models) -> None:
             self._use_up(tables, caller)
             self._admit(tables, caller.kit)
+
+        self.database.write(admit)
         end = self.blobs.add(sha256, offset, total, piece)
         if end == total:
             self._note_blob(sha256, total)
         return end, end == total
 
     def _note_blob(self, sha256: str, size: int) -> None:
-        with self.database.transaction() as tables:
-            row = {"sha256": sha256, "size": size, "stored": int(self.now())}
-            tables.blobs.insert(row).on_conflict_ignore().execute()
+        row = {"sha256": sha256, "size": size, "stored": int(self.now())}
+        self.database.write(lambda tables: tables.blobs.insert(row).on_conflict_ignore().execute())
 
     # Records ----------------------------------------------------------------------------------
 
@@ -269,19 +279,22 @@ class Hub:
             Revoked: the kit was shut out.
         """
         sealed, events = self._checked(caller.kit, name, body)
+
+        def take(tables: Models) -> Taken:
+            self._use_up(tables, caller)
+            self._admit(tables, caller.kit)
+            if (there := _same(tables, sealed)) is not None:
+                return Taken(new=False, receipt=there)
+            _check_place(tables, sealed)
+            _check_blobs(tables, sealed.record.blobs)
+            receipt = self._keep(tables, sealed, events)
+            for event in events:
+                if isinstance(event.body, OrderTaken):
+                    self.orders.note_job(tables, event.body.order, event.job, caller.kit)
+            return Taken(new=True, receipt=receipt)
+
         try:
-            with self.database.transaction() as tables:
-                self._use_up(tables, caller)
-                self._admit(tables, caller.kit)
-                if (there := _same(tables, sealed)) is not None:
-                    return Taken(new=False, receipt=there)
-                _check_place(tables, sealed)
-                _check_blobs(tables, sealed.record.blobs)
-                receipt = self._keep(tables, sealed, events)
-                for event in events:
-                    if isinstance(event.body, OrderTaken):
-                        self.orders.note_job(tables, event.body.order, event.job, caller.kit)
-                return Taken(new=True, receipt=receipt)
+            return self.database.write(take)
         except IntegrityError as error:  # Two hubs took something at the same moment.
             raise self._refused(
                 sealed, f"another record was taken at this moment: {error}"
@@ -295,7 +308,7 @@ class Hub:
         Raises:
             NotThere: it was never taken.
         """
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             self._admit(tables, kit)
             records = tables.records
             row = records.get_or_none((records.id == name) & (records.kit == kit))
@@ -323,13 +336,10 @@ class Hub:
     def _keep(self, tables: Models, sealed: SealedRecord, events: Sequence[Event]) -> bytes:
         record, now = sealed.record, int(self.now())
         receipt = sign_receipt(sealed, rfc3339(now), self.key)
-        last = record.first + len(record.events) - 1
-        known = tables.jobs.get_or_none(tables.jobs.job == record.job)
-        view = msgspec.json.decode(known.view, type=JobView) if known is not None else None
-        for event in events:
-            view = advance(view, event)
-        if view is None or view.length != last:
-            raise _Contradiction("the job's list does not lead to where its records end")
+        try:
+            view = note_job(tables, record, events, now)
+        except ValueError as error:
+            raise _Contradiction(str(error)) from error
         tables.records.create(
             id=record.record,
             kit=record.kit,
@@ -337,24 +347,12 @@ class Hub:
             sha256=sealed.sha256,
             job=record.job,
             first=record.first,
-            last=last,
+            last=view.length,
             head=view.head,
             received=now,
             body=sealed.body,
             receipt=receipt,
         )
-        row = {
-            "job": record.job,
-            "kit": record.kit,
-            "state": view.state,
-            "vin": view.vehicle.vin,
-            "made": view.made,
-            "received": now,
-            "view": msgspec.json.encode(view),
-        }
-        there = known if known is not None else tables.jobs.create(**row, search="")
-        row["search"] = index_job(tables, there.number, view, events, there.search)
-        tables.jobs.update(**row).where(tables.jobs.number == there.number).execute()
         return receipt
 
     def _refused(self, sealed: SealedRecord, why: str) -> Conflict:
@@ -368,8 +366,9 @@ class Hub:
             "received": int(self.now()),
             "body": sealed.body,
         }
-        with self.database.transaction() as tables:
-            tables.conflicts.insert(row).on_conflict_ignore().execute()
+        self.database.write(
+            lambda tables: tables.conflicts.insert(row).on_conflict_ignore().execute()
+        )
         return Conflict(f"The record {record.record} contradicts another: {why}.", _ASK_OFFICE)
 
 
@@ -383,7 +382,9 @@ class _Contradiction(Exception):
 
 def _same(tables: Models, sealed: SealedRecord) -> bytes | None:
     """The receipt of exactly this record, None where there is no record of its id."""
-    row = tables.records.get_or_none(tables.records.id == sealed.record.record)
+    records = tables.records
+    row = records.select(records.sha256, records.receipt).where(records.id == sealed.record.record)
+    row = row.first()
     if row is None:
         return None
     if row.sha256 != sealed.sha256:
@@ -394,7 +395,8 @@ def _same(tables: Models, sealed: SealedRecord) -> bytes | None:
 def _check_place(tables: Models, sealed: SealedRecord) -> None:
     """Does it follow what is here, among the kit's records and among the job's?"""
     record, records = sealed.record, tables.records
-    of_kit = records.select().where(records.kit == record.kit)
+    # Not their bodies, which may be large.
+    of_kit = records.select(records.sequence, records.sha256).where(records.kit == record.kit)
     if of_kit.where(records.sequence == record.sequence).exists():
         raise _Contradiction(
             f"the kit's record {record.sequence} was taken with another content: the kit was "
@@ -405,8 +407,8 @@ def _check_place(tables: Models, sealed: SealedRecord) -> None:
         raise _Contradiction(
             f"it does not follow the kit's record {before.sequence}: the kit was cloned or set back"
         )
-    of_job = records.select().where(records.job == record.job).order_by(records.first.desc())
-    last = of_job.first()
+    of_job = records.select(records.last, records.head).where(records.job == record.job)
+    last = of_job.order_by(records.first.desc()).first()
     length, head = (last.last, last.head) if last is not None else (0, record.prev_hash)
     if (record.first, record.prev_hash) != (length + 1, head):
         raise _Contradiction(

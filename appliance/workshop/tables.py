@@ -7,10 +7,13 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import random
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import (
     BigAutoField,
@@ -27,11 +30,17 @@ from peewee import (
     TextField,
 )
 from playhouse.db_url import connect
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from appliance.workshop.errors import HubFull, HubUnavailable
+from appliance.workshop.turns import Turns
 from hw.errors import UsageError
 
 BUSY_S = 20
+CONNECTIONS = 20
+"""Of one process: a PostgreSQL that nobody tuned takes a hundred."""
+MOST_TRIES, RETRY_WITHIN_S = 10, 0.1
+Result = TypeVar("Result")
 _FULL = ("disk is full", "no space left", "could not extend")
 
 
@@ -82,37 +91,60 @@ class Models:
 
 
 class HubDatabase:
-    """An open database with its tables; those that it does not have are made.
+    """An open database; tables and columns that it does not have are made (`schema`).
+
+    Connections are kept, and used by one thread at a time.
 
     Args:
         where: the file of an SQLite database, or a URL `postgresql://` or `cockroachdb://`.
 
     Raises:
-        UsageError: there is no such kind of database.
+        UsageError: there is no such kind of database, or a newer version made it.
         HubUnavailable: it cannot be reached.
     """
 
     def __init__(self, where: str) -> None:
-        self._database = _database(where)
-        self.tables = _models(self._database)
-        models = [getattr(self.tables, field.name) for field in fields(self.tables)]
-        with _told_in_words(), self._database.connection_context():
-            self._database.create_tables(models)
+        from appliance.workshop.schema import bring_up  # noqa: PLC0415 - it is made of the tables
 
-    @contextmanager
-    def transaction(self) -> Iterator[Models]:
-        """All of it or, on any error, nothing; what this returned from is on the disk.
+        self._database = _database(where)
+        self._is_sqlite = isinstance(self._database, SqliteDatabase)
+        self.tables = _models(self._database)
+        self._turns = Turns(self._database, self._opened)
+        self.close = weakref.finalize(self, self._database.close_idle)
+        models = [getattr(self.tables, field.name) for field in fields(self.tables)]
+        with self.transaction():
+            bring_up(self._database, self.tables, models)
+
+    def write(self, work: Callable[[Models], Result]) -> Result:
+        """Do something, all of it or, on any error, nothing; what this returned is on the disk.
+
+        On SQLite several threads share a transaction. Elsewhere it is done again where the database
+        found that it contradicts another one under way, so `work` must touch the database only.
 
         Raises:
             HubFull: the disk is.
-            HubUnavailable: the database does not answer.
+            HubUnavailable: the database does not answer, or contradictions do not end.
         """
-        words = ("IMMEDIATE",) if isinstance(self._database, SqliteDatabase) else ()
-        with (
-            _told_in_words(),
-            self._database.connection_context(),
-            self._database.atomic(*words),
-        ):
+        if self._is_sqlite:
+            return self._turns.do(lambda: work(self.tables))
+        for tries_left in reversed(range(MOST_TRIES)):
+            try:
+                with self._opened():
+                    return work(self.tables)
+            except HubUnavailable as error:
+                if not (tries_left and _may_be_tried_again(error.__cause__)):
+                    raise
+                time.sleep(random.uniform(0, RETRY_WITHIN_S))  # noqa: S311 - no secret
+        raise AssertionError  # The last try returned or raised.
+
+    @contextmanager
+    def transaction(self) -> Iterator[Models]:
+        """As `write`, for what is done once and by nobody else at the same time.
+
+        Raises:
+            HubFull, HubUnavailable: as `write`.
+        """
+        with self._turns.taken() if self._is_sqlite else nullcontext(), self._opened():
             yield self.tables
 
     @contextmanager
@@ -129,9 +161,19 @@ class HubDatabase:
         ):
             yield self.tables
 
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        words = ("IMMEDIATE",) if self._is_sqlite else ()
+        with (
+            _told_in_words(),
+            self._database.connection_context(),
+            self._database.atomic(*words),
+        ):
+            yield
+
     def lock(self, query: Any) -> Any:
         """A query whose rows nobody else changes until the transaction ends."""
-        return query if isinstance(self._database, SqliteDatabase) else query.for_update()
+        return query if self._is_sqlite else query.for_update()
 
 
 @contextmanager
@@ -148,22 +190,42 @@ def _told_in_words() -> Iterator[None]:
             f"The workshop's database failed: {error}.",
             "Look at the workshop's machine; kits keep everything and come again.",
         ) from error
+    except MaxConnectionsExceeded as error:
+        raise HubUnavailable(
+            "The workshop's database has too much to do.",
+            "Kits keep everything and come again by themselves.",
+        ) from error
 
 
-def _database(where: str) -> Database:
+def _may_be_tried_again(error: BaseException | None) -> bool:
+    """Did the database take it back because of another transaction (SQLSTATE class 40)?"""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return state in ("40001", "40P01", "CR000")
+
+
+def _database(where: str) -> PooledSqliteDatabase | PooledPostgresqlDatabase:
     if "://" not in where:
-        return SqliteDatabase(
+        return PooledSqliteDatabase(
             where,
+            max_connections=CONNECTIONS,
             timeout=BUSY_S,
-            pragmas=(("journal_mode", "WAL"), ("synchronous", "FULL")),
+            check_same_thread=False,  # The pool sees to it that two never use one at a time.
+            pragmas=(
+                ("journal_mode", "WAL"),
+                ("synchronous", "FULL"),
+                ("busy_timeout", BUSY_S * 1000),
+            ),
         )
-    if not where.startswith(("postgresql://", "cockroachdb://")):
+    kind, _, place = where.partition("://")
+    if kind not in ("postgresql", "cockroachdb"):
         raise UsageError(
             f"'{where}' is no database that the workshop can use.",
             "Give the path of an SQLite file, or a URL postgresql:// or cockroachdb://.",
         )
-    database: Database = connect(where)
-    return database
+    pooled: PooledPostgresqlDatabase = connect(
+        f"{kind}+pool://{place}", max_connections=CONNECTIONS, timeout=BUSY_S
+    )
+    return pooled
 
 
 def _models(of: Database) -> Models:

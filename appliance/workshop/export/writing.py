@@ -34,12 +34,23 @@ from hw.sshsig import fingerprint, public_line, sign
 from hw.statements import NAMESPACE_BACKUP, NAMESPACE_RECORD
 
 TABLES = {
+    "audit": ("number",),
     "changes": ("number",),
     "conflicts": ("sha256",),
     "jobs": ("job",),
+    "kits": ("id",),
     "openings": ("id",),
+    "orders": ("id",),
 }
 """Tables that are written down as they are, each with its key."""
+_JSON = ("view", "document")
+LEFT_OUT = {
+    "counters": "numbers of this database",
+    "nonces": "of requests, for minutes",
+    "words": "made of the jobs",
+    **dict.fromkeys(("tokens", "people", "passkeys", "sessions", "challenges", "tries"), "secret"),
+}
+"""The others but records and blobs, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,6 @@ class _Export:
             signers += f'{kit} namespaces="{of_kits}" {public_line(key)}\n'
         self._small(layout.SIGNERS, signers)
         self._small(layout.AUTHORITY, authority)
-        self._write_table("kits", ("id",))
 
     def _write_records(self) -> None:
         at, kits = self._folder, self._live.kits()
@@ -212,9 +222,11 @@ class _Lines:
 
 def _row_line(row: dict[str, Any]) -> bytes:
     """A row as JSON; what is JSON already stays readable."""
-    if "view" in row:
-        row = {**row, "view": msgspec.Raw(row["view"])}
-    return msgspec.json.encode(row)
+    plain = {
+        name: msgspec.Raw(value) if name in _JSON and isinstance(value, bytes) else value
+        for name, value in row.items()
+    }
+    return msgspec.json.encode(plain)
 
 
 def _copy_blob(blobs: Blobs, sha256: str, path: Path) -> None:

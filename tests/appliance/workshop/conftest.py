@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,6 +45,11 @@ class Workshop:
     address: str
     folder: Path
     clock: list[float] = field(default_factory=lambda: [0.0])
+
+    @property
+    def port(self) -> int:
+        """Where the hub listens."""
+        return int(self.address.rsplit(":", 1)[1])
 
     def client(self, key: Ed25519PrivateKey) -> HubClient:
         """A kit's connection."""
@@ -93,13 +100,45 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving(folder: Path, database: str = "") -> Iterator[Workshop]:
+def object_store() -> Iterator[str]:
+    """An S3 server in a process of its own (moto's); gives the URL of an empty bucket."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "workshop")
+        try:
+            address = f"http://127.0.0.1:{port}"
+            until = time.monotonic() + READY_S
+            while not _bucket_made(f"{address}/workshop"):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            yield f"s3://workshop/files?endpoint={address}&region=us-east-1"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _bucket_made(address: str) -> bool:
+    try:
+        return httpx.put(address, timeout=READY_S).is_success
+    except httpx.ConnectError:
+        return False
+
+
+@contextmanager
+def serving(folder: Path, database: str = "", blobs: str = "") -> Iterator[Workshop]:
     """A workshop with its hub, over TLS on this machine."""
     keys = init_workshop(folder, ["127.0.0.1"], lambda identity: identity)
     clock = [0.0]
     hub = Hub(
         HubDatabase(database or str(folder / "hub.db")),
-        Blobs(str(folder / "store")),
+        Blobs(blobs or str(folder / "store")),
         keys.signing,
         lambda: time.time() + clock[0],
     )
@@ -127,15 +166,27 @@ def serving(folder: Path, database: str = "") -> Iterator[Workshop]:
         listener.close()
 
 
-@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
-def workshop(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Workshop]:
-    """The same workshop over each database."""
+@contextmanager
+def backends(name: str) -> Iterator[tuple[str, str]]:
+    """Database and store of a kind, as a hub is told of them; empty for what it has by itself."""
     with ExitStack() as stack:
-        database = ""
-        if request.param == "PostgreSQL":
+        database = blobs = ""
+        if "PostgreSQL" in name:
             place = Path(tempfile.mkdtemp(prefix="fkpg", dir="/tmp"))
             stack.callback(shutil.rmtree, place)
             database = stack.enter_context(postgres(place))
-        yield stack.enter_context(serving(tmp_path_factory.mktemp("workshop"), database))
+        if "S3" in name:
+            blobs = stack.enter_context(object_store())
+        yield database, blobs
+
+
+@pytest.fixture(scope="module", params=["SQLite-folder", "PostgreSQL-folder", "PostgreSQL-S3"])
+def workshop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workshop]:
+    """The same workshop over each database and store: what a test asks of one, it asks of all."""
+    with (
+        backends(request.param) as (database, blobs),
+        serving(tmp_path_factory.mktemp("workshop"), database, blobs) as running,
+    ):
+        yield running

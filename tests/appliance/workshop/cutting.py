@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -17,13 +18,13 @@ class CuttingProxy:
     """Listens on `port`; each connection lives until a number of bytes, drawn anew, went through.
 
     Attributes:
-        target: port of the hub.
+        targets: ports of hubs; each connection goes to the next one.
         draw: bytes until the next cut.
         to_hub: bytes that went to the hub.
         cuts: connections that were cut.
     """
 
-    target: int
+    targets: Sequence[int]
     draw: list[int]
     to_hub: int = 0
     cuts: int = 0
@@ -43,9 +44,9 @@ class CuttingProxy:
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
-            while True:
+            for target in itertools.cycle(self.targets):
                 kit, _ = listener.accept()
-                hub = socket.create_connection(("127.0.0.1", self.target))
+                hub = socket.create_connection(("127.0.0.1", target))
                 left = [self._random.randint(*self.draw)]
                 for source, sink in ((kit, hub), (hub, kit)):
                     threading.Thread(

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,10 @@ import pytest
 
 from appliance.workshop.checking import Check, Finding
 from appliance.workshop.export.reading import ExportFolder
-from appliance.workshop.export.writing import export_workshop
+from appliance.workshop.export.writing import LEFT_OUT, TABLES, export_workshop
 from appliance.workshop.kept import LiveHub
 from appliance.workshop.keys import IDENTITY
+from appliance.workshop.tables import Models
 from hw.errors import BadInputError, UsageError
 from tests.appliance.workshop.filled import EEPROM, Filled, filled
 from tests.test_workshop import workshop_command, workshop_json
@@ -100,6 +102,12 @@ def test_records_receipts_keys_and_conflicts_are_all_in_it(full: Filled, export:
     assert [line["record"] for line in lines("conflicts.jsonl")] == [conflict.record]
     assert full.backup in {line["backup"] for line in lines("backups.jsonl")}
     assert "nonces.jsonl" not in {path.name for path in export.iterdir()}
+
+
+def test_every_table_of_the_hub_is_exported_or_left_out_for_a_reason() -> None:
+    every = {field.name for field in fields(Models)}
+    assert every == TABLES.keys() | LEFT_OUT.keys() | {"records", "blobs"}
+    assert all(LEFT_OUT.values())
 
 
 def test_what_is_whole_has_no_finding(full: Filled, export: Path) -> None:

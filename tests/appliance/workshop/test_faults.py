@@ -38,7 +38,7 @@ def test_over_a_link_that_is_cut_again_and_again_each_job_arrives_once(
 ) -> None:
     key = Ed25519PrivateKey.generate()
     workshop.enrolled(key).__exit__(None, None, None)
-    proxy = CuttingProxy(target=int(workshop.address.rsplit(":", 1)[1]), draw=[3_000, 40_000])
+    proxy = CuttingProxy(targets=[workshop.port], draw=[3_000, 40_000])
     with (
         open_records(tmp_path, key) as records,
         proxy.running(),
@@ -59,9 +59,7 @@ def test_a_cut_costs_at_most_the_piece_that_was_under_way(
 ) -> None:
     key = Ed25519PrivateKey.generate()
     workshop.enrolled(key).__exit__(None, None, None)
-    proxy = CuttingProxy(
-        target=int(workshop.address.rsplit(":", 1)[1]), draw=[2 * PIECE_BYTES, 2 * PIECE_BYTES + 1]
-    )
+    proxy = CuttingProxy(targets=[workshop.port], draw=[2 * PIECE_BYTES, 2 * PIECE_BYTES + 1])
     with (
         open_records(tmp_path, key) as records,
         proxy.running(),

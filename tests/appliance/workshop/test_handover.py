@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import obstore
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -336,3 +337,22 @@ def test_a_blob_goes_on_where_it_was_cut_off_and_one_that_is_not_itself_is_dropp
     for bad in ("..%2F..%2Fetc%2Fpasswd", "A" * 64, "0" * 63):
         with pytest.raises(PutAside):
             kit.hub.blob_add(bad, 0, 1, b"x")
+
+
+def test_a_blob_that_a_stopped_hub_had_not_put_together_is_finished_when_it_is_asked_for(
+    kit: Kit, workshop: Workshop
+) -> None:
+    """All pieces lie there, and whoever took the last one was killed."""
+    job = job_with_files(kit.records)
+    kit.outbox.freeze()
+    name = hashlib.sha256(IMAGE).hexdigest()
+    store = workshop.hub.blobs._store
+    with workshop.hub.database.transaction() as tables:
+        if tables.blobs.delete_by_id(name):  # An earlier job has it.
+            obstore.delete(store, f"blobs/{name[:2]}/{name}")
+    for at in range(0, len(IMAGE), 100_000):
+        obstore.put(store, f"parts/{name}/{at:012d}", IMAGE[at : at + 100_000])
+    assert kit.hub.blob_offset(name) == (len(IMAGE), False)
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert len(stored(workshop, job)) == 1
+    assert b"".join(workshop.hub.blobs.read(name)) == IMAGE

@@ -1,0 +1,50 @@
+"""The list of jobs, made of the records as they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from appliance.records.events import Event
+from appliance.records.view import JobView, advance
+from appliance.sync.record import Record
+from appliance.workshop.search import index_job
+from appliance.workshop.tables import Models
+
+
+def note_job(tables: Models, record: Record, events: Sequence[Event], received: int) -> JobView:
+    """Bring a job's line up to the end of a record.
+
+    Args:
+        tables: of the open transaction.
+        record, events: one that follows those of the job that were noted before.
+        received: when it came, in seconds since 1970.
+
+    Returns:
+        How the job stands then.
+
+    Raises:
+        ValueError: the record does not begin where the line ends.
+    """
+    jobs = tables.jobs
+    known = jobs.get_or_none(jobs.job == record.job)
+    before = msgspec.json.decode(bytes(known.view), type=JobView) if known is not None else None
+    view = before
+    for event in events:
+        view = advance(view, event)
+    if view is None or record.first != (before.length if before is not None else 0) + 1:
+        raise ValueError("the job's list does not lead to where its records end")
+    row = {
+        "job": record.job,
+        "kit": record.kit,
+        "state": view.state,
+        "vin": view.vehicle.vin,
+        "made": view.made,
+        "received": received,
+        "view": msgspec.json.encode(view),
+    }
+    there = known if known is not None else jobs.create(**row, search="")
+    row["search"] = index_job(tables, there.number, view, events, there.search)
+    jobs.update(**row).where(jobs.number == there.number).execute()
+    return view
