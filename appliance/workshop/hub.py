@@ -33,6 +33,7 @@ from appliance.sync.record import (
     verify_events,
 )
 from appliance.sync.requests import MAX_AGE_S, Caller, kit_id
+from appliance.workshop.audit import CONSOLE, note
 from appliance.workshop.blobs import Blobs
 from appliance.workshop.errors import (
     BlobsMissing,
@@ -95,13 +96,18 @@ class Hub:
 
     # Kits -------------------------------------------------------------------------------------
 
-    def new_token(self, name: str) -> str:
-        """A one-time word with which a kit of this name can be enrolled within a week."""
+    def new_token(self, name: str, by: str = CONSOLE) -> str:
+        """A one-time word with which a kit of this name can be enrolled within a week.
+
+        Args:
+            by: who lets it in.
+        """
         token = secrets.token_urlsafe(TOKEN_BYTES)
         with self.database.transaction() as tables:
             tables.tokens.create(
                 sha256=_hash(token), name=name, expires=int(self.now()) + TOKEN_DAYS * _DAY_S
             )
+            note(tables, self.now(), by, "made a word to enrol the kit", name)
         return token
 
     def enrol(self, token: str, key: Ed25519PublicKey, caller: Caller) -> str:
@@ -128,6 +134,7 @@ class Hub:
                 tables.kits.create(
                     id=name, name=row.name, key=public_line(key), enrolled=int(self.now())
                 )
+                note(tables, self.now(), f"the kit '{row.name}'", "was enrolled", name)
             return str(row.name)
 
     def kits(self) -> list[dict[str, Any]]:
@@ -159,16 +166,24 @@ class Hub:
         # A kit's name is its key's fingerprint, so this never becomes untrue.
         return self._keys.setdefault(kit, parse_public_line(row.key))
 
-    def revoke(self, kit: str) -> None:
+    def revoke(self, kit: str, by: str = CONSOLE) -> None:
         """Shut a kit out, from now on.
+
+        Args:
+            kit: its id.
+            by: who does it.
 
         Raises:
             NotThere: there is none.
         """
         with self.database.transaction() as tables:
             kits = tables.kits
-            if not kits.update(revoked=int(self.now())).where(kits.id == kit).execute():
+            row = kits.get_or_none(kits.id == kit)
+            if row is None:
                 raise NotThere(f"There is no kit {kit}.", "Look at the list of kits.")
+            if not row.revoked:
+                kits.update(revoked=int(self.now())).where(kits.id == kit).execute()
+                note(tables, self.now(), by, "shut out the kit", row.name)
 
     def hello(self, kit: str, greeting: Greeting) -> int:
         """Note that a kit is there; returns the hub's clock.

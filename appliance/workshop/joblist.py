@@ -1,4 +1,4 @@
-"""The list of jobs, made of the records as they are taken."""
+"""The lists of jobs and of their backups, made of the records as they are taken."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import msgspec
 from appliance.records.events import Event
 from appliance.records.view import JobView, advance
 from appliance.sync.record import Record
+from appliance.workshop.listedbackups import list_backups
 from appliance.workshop.search import index_job
 from appliance.workshop.tables import Models
 
 
 def note_job(tables: Models, record: Record, events: Sequence[Event], received: int) -> JobView:
-    """Bring a job's line up to the end of a record.
+    """Bring a job's line up to the end of a record, and list the backups that are in it.
 
     Args:
         tables: of the open transaction.
@@ -47,4 +48,5 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
     there = known if known is not None else jobs.create(**row, search="")
     row["search"] = index_job(tables, there.number, view, events, there.search)
     jobs.update(**row).where(jobs.number == there.number).execute()
+    list_backups(tables, record, received)
     return view

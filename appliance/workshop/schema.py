@@ -2,8 +2,8 @@
 
 Tables, columns and indexes that are missing are made, which is all that most changes need; a new
 column must have a default. What needs more is a step with a number. Lists that are made of the
-records (`jobs`, `words`) are never converted but made again. All of it is one transaction: a hub
-that is stopped meanwhile begins anew.
+records (`jobs`, `words`, `backups`) are never converted but made again. All of it is one
+transaction: a hub that is stopped meanwhile begins anew.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from appliance.workshop.joblist import note_job
 from appliance.workshop.tables import Models
 from hw.errors import UsageError
 
-VERSION = 2
-"""1: the first; jobs had no numbers. 2: jobs are numbered, and their words lie in a table."""
+VERSION = 3
+"""1: the first; jobs had no numbers. 2: jobs are numbered, and their words lie in a table. 3: so do
+backups."""
 _NAME = "schema"
 _ONE_AT_A_TIME = 0x6669656C646B6974
 """By this number several processes on one PostgreSQL wait for each other."""
@@ -50,11 +51,11 @@ def bring_up(database: Database, tables: Models, models: Sequence[Any]) -> None:
             f"{VERSION}).",
             "Install that version again; nothing was changed.",
         )
-    if 0 < found < 2:
-        database.drop_tables([tables.words, tables.jobs], safe=True)
+    if 0 < found < 3:
+        database.drop_tables([tables.words, tables.jobs, tables.backups], safe=True)
     _add_columns(database, models)
     database.create_tables(models)
-    if 0 < found < 2:
+    if 0 < found < 3:
         _list_jobs_again(tables)
     counters = tables.counters
     counters.delete().where(counters.name == _NAME).execute()

@@ -61,6 +61,7 @@ class Models:
         changes: what kits are told, in the words that were signed.
         openings: who decrypted which backup here, when and what for.
         words: what a search finds jobs by.
+        backups: of ECUs, each with its files (JSON); `checked` is when they were read last.
         people: who may use the office's pages; `word` is the SHA-256 of a one-time word.
         passkeys: of people.
         sessions: who is logged in, by the SHA-256 of the cookie.
@@ -81,6 +82,7 @@ class Models:
     changes: Any
     openings: Any
     words: Any
+    backups: Any
     people: Any
     passkeys: Any
     sessions: Any
@@ -348,6 +350,17 @@ def _models(of: Database) -> Models:
         changed = BigIntegerField()
         document = BlobField()
 
+    class Backup(Table):
+        number = BigAutoField()
+        backup = TextField(unique=True)
+        job = TextField(index=True)
+        kit = TextField()
+        ecu = TextField()
+        received = BigIntegerField()
+        files = BlobField()
+        checked = BigIntegerField(default=0)
+        found = TextField(default="")
+
     return Models(
         kits=Kit,
         tokens=Token,
@@ -361,6 +374,7 @@ def _models(of: Database) -> Models:
         orders=Order,
         openings=Opening,
         words=Word,
+        backups=Backup,
         **_of_the_office(of),
     )
 

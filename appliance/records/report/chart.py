@@ -21,6 +21,7 @@ from appliance.records.report.layout import (
     REGULAR,
     WARN,
     WIDTH,
+    load_fonts,
 )
 from hw.messages import EventBody, GateChanged, Voltage, VoltageTrace
 from hw.plan import VoltageWindow, decode_plan
@@ -98,6 +99,7 @@ def voltage_charts(
         plans: documents of its plans by digest, for the limits; those that are missing cost only
             these lines.
     """
+    load_fonts()
     runs: dict[str, list[EventBody]] = {}
     for body in reading.bodies(chain, e.HwEvent):
         runs.setdefault(body.run, []).append(body.event)

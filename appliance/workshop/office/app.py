@@ -7,23 +7,38 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from appliance.workshop.errors import HubError, NotThere
+from appliance.workshop.errors import HubError, Malformed, NotThere
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import WorkshopKeys
-from appliance.workshop.office import jobs, login
+from appliance.workshop.office import (
+    account,
+    backups,
+    conflicts,
+    job,
+    jobs,
+    kits,
+    login,
+    people,
+)
 from appliance.workshop.office.pages import Link, Office, Visit, make_templates
 from appliance.workshop.people import People
 
-SECTIONS = (login, jobs)
+SECTIONS = (login, account, jobs, job, backups, kits, conflicts, people)
 """Modules with a function `routes(office)`."""
-MENU = (Link("/jobs", "Jobs"),)
+MENU = (
+    Link("/jobs", "Jobs"),
+    Link("/backups", "Backups"),
+    Link("/kits", "Kits"),
+    Link("/conflicts", "Conflicts"),
+    Link("/people", "People", "owner"),
+    Link("/audit", "Audit", "owner"),
+)
 _STATIC = "/static"
 _POLICY = "; ".join(
     (
@@ -64,27 +79,53 @@ class FormTooLarge(HubError):
         super().__init__("This is more than the page takes.", "Send less at a time.")
 
 
-def make_office_app(hub: Hub, keys: WorkshopKeys) -> Starlette:
-    """The office's pages over a hub."""
-    office = Office(hub, keys, People(hub.database, hub.now), make_templates(), MENU)
+class PageFailed(HubError):
+    """500: a mistake in this program; what it was stands in the hub's log."""
+
+    code, status, exit_status = "page_failed", 500, 70
+
+    def __init__(self) -> None:
+        super().__init__("The page failed.", "Try again; if it fails again, look at the hub's log.")
+
+
+def make_office(hub: Hub, keys: WorkshopKeys) -> Office:
+    """What the pages over a hub need."""
+    return Office(hub, keys, People(hub.database, hub.now), make_templates(), MENU)
+
+
+def page_routes(office: Office) -> list[Route]:
+    """Every page."""
 
     async def home(_request: Request) -> Response:
         return RedirectResponse(MENU[0].path, 303)
 
+    return [
+        Route("/", home),
+        *(route for section in SECTIONS for route in section.routes(office)),
+    ]
+
+
+def make_office_app(hub: Hub, keys: WorkshopKeys) -> ASGIApp:
+    """The office's pages over a hub."""
+    office = make_office(hub, keys)
+
     async def refused(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        known: dict[int, HubError] = {403: NotFromHere(), 413: FormTooLarge()}
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        known: dict[int, HubError] = {
+            400: Malformed("The form cannot be read.", "Fill it in once more."),
+            403: NotFromHere(),
+            413: FormTooLarge(),
+            500: PageFailed(),
+        }
         told = known.get(status, NotThere("There is no such page.", "Go on from the list of jobs."))
         return office.problem(Visit(request, None, FormData()), told)
 
-    return Starlette(
-        routes=[
-            Route("/", home),
-            Mount(_STATIC, StaticFiles(directory=Path(__file__).parent / "static")),
-            *(route for section in SECTIONS for route in section.routes(office)),
-        ],
-        exception_handlers={HTTPException: refused},
-        middleware=[Middleware(_Headers)],
+    static = Mount(_STATIC, StaticFiles(directory=Path(__file__).parent / "static"))
+    return _Headers(
+        Starlette(
+            routes=[static, *page_routes(office)],
+            exception_handlers={HTTPException: refused, Exception: refused},
+        )
     )
 
 

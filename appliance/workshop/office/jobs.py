@@ -58,14 +58,13 @@ class _Jobs:
 
 def _query(visit: Visit) -> JobQuery:
     until = _day(visit.asked("until"))
-    before = visit.asked("before")
     return JobQuery(
         words=visit.asked("words"),
         state=visit.asked("state"),
         kit=visit.asked("kit"),
         since=_day(visit.asked("since")),
         until=until + _DAY_S if until else 0,
-        before=int(before) if before.isdecimal() and len(before) < 18 else 0,
+        before=visit.number("before"),
     )
 
 

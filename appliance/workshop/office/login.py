@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import segno
-from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.workshop.errors import NotLetIn, TooManyTries
+from appliance.workshop.office.account import HOME, place_of
 from appliance.workshop.office.pages import (
     FIRST,
     LOGIN,
@@ -17,10 +16,9 @@ from appliance.workshop.office.pages import (
     Visit,
     logged_in,
     logged_out,
+    qr,
 )
 from hw.errors import UsageError
-
-HOME = "/jobs"
 
 
 def routes(office: Office) -> Sequence[Route]:
@@ -55,7 +53,8 @@ class _Login:
         elif visit.session is not None:
             return RedirectResponse(f"{FIRST}/set" if visit.session.first else HOME, 303)
         status = error.status if error else 200
-        return self._office.page(visit, "login.html", status, error=error)
+        named = place_of(self._office, visit) is not None
+        return self._office.page(visit, "login.html", status, error=error, named=named)
 
     def first(self, visit: Visit) -> Response:
         error = None
@@ -101,12 +100,3 @@ class _Login:
         if visit.session is not None:
             self._office.people.log_out(visit.session)
         return logged_out(LOGIN)
-
-
-def qr(text: str, title: str) -> Markup:
-    """A QR code as a picture in the page."""
-    code = segno.make(text, error="m", micro=False)
-    # Nothing of the text is in the picture but its squares; the title is ours.
-    return Markup(  # noqa: S704 - see above
-        code.svg_inline(scale=5, title=title, svgclass="qr", lineclass=None, light="#fff")
-    )

@@ -10,12 +10,15 @@ from typing import Any
 
 import anyio.to_thread
 import jinja2
+import segno
+from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from appliance.records.view import JobView
 from appliance.workshop.errors import HubError, NotForThisRole
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import WorkshopKeys
@@ -72,6 +75,16 @@ class Visit:
         """A word of the address behind '?'; empty for none."""
         return self.request.query_params.get(name, "").strip()
 
+    def number(self, name: str) -> int:
+        """A number behind '?'; 0 for what is none."""
+        text = self.asked(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
+
+    def back(self, otherwise: str) -> str:
+        """The page that the form was on, as it says itself; only ever a page of this hub."""
+        given = self.field("back")
+        return given if given.startswith("/") and given[1:2] not in ("/", "\\") else otherwise
+
     def part(self, name: str) -> str:
         """A part of the address that the route names."""
         return str(self.request.path_params[name])
@@ -89,12 +102,17 @@ class Link:
     least: str = "technician"
 
 
+JobPart = Callable[["Office", Visit, JobView], Markup]
+"""Makes a further part of a job's page, empty for none."""
+
+
 @dataclass(frozen=True)
 class Office:
     """What pages need: the workshop's rules, its people, and their templates.
 
     Attributes:
         menu: what is linked on every page.
+        job_parts: what other sections have to say on a job's page.
     """
 
     hub: Hub
@@ -102,6 +120,7 @@ class Office:
     people: People
     templates: jinja2.Environment
     menu: Sequence[Link]
+    job_parts: Sequence[JobPart] = ()
 
     def route(
         self,
@@ -209,6 +228,15 @@ def size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
+
+
+def qr(text: str, title: str) -> Markup:
+    """A QR code as a picture in the page; it is kept nowhere."""
+    code = segno.make(text, error="m", micro=False)
+    # Nothing of the text is in the picture but its squares; the title is ours.
+    return Markup(  # noqa: S704 - see above
+        code.svg_inline(scale=5, title=title, svgclass="qr", lineclass=None, light="#fff")
+    )
 
 
 def logged_in(token: str, to: str) -> Response:

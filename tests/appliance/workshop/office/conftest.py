@@ -11,8 +11,9 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -104,11 +105,17 @@ def written_job(records: Records) -> str:
 
 @dataclass
 class Desk:
-    """A workshop and who may use its pages."""
+    """A workshop, who may use its pages, and a kit with a job that lies there.
+
+    Attributes:
+        job: what a kit wrote and handed over.
+    """
 
     workshop: Workshop
     people: People
     members: dict[str, Member]
+    kit: Kit
+    job: str
 
     def now(self) -> float:
         return self.people.now()
@@ -136,17 +143,31 @@ def csrf_of(page: str) -> str:
     return found[1]
 
 
-def make_desk(workshop: Workshop) -> Desk:
-    people = People(workshop.hub.database, workshop.hub.now)
-    roles = {"technician": "Tom", "office": "Olga", "owner": "Oskar"}
-    members = {role: member(people, name, role) for role, name in roles.items()}
-    return Desk(workshop, people, members)
+def arrived(kit: Kit, job: str) -> str:
+    """Let a kit hand over what it has."""
+    assert kit.outbox.freeze().without_medium == []
+    assert kit.hand_over().waiting == 0
+    return job
+
+
+@contextmanager
+def enrolled_kit(workshop: Workshop, folder: Path) -> Iterator[Kit]:
+    """A kit that may send."""
+    key = Ed25519PrivateKey.generate()
+    with open_records(folder, key) as records, workshop.enrolled(key) as client:
+        yield Kit(records, workshop, client)
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with serving(tmp_path_factory.mktemp("workshop")) as workshop:
-        yield make_desk(workshop)
+    with (
+        serving(tmp_path_factory.mktemp("workshop")) as workshop,
+        enrolled_kit(workshop, tmp_path_factory.mktemp("kit")) as kit,
+    ):
+        people = People(workshop.hub.database, workshop.hub.now)
+        roles = {"technician": "Tom", "office": "Olga", "owner": "Oskar"}
+        members = {role: member(people, name, role) for role, name in roles.items()}
+        yield Desk(workshop, people, members, kit, arrived(kit, written_job(kit.records)))
 
 
 # In a browser -------------------------------------------------------------------------------------
@@ -167,27 +188,16 @@ class Shop:
     address: str
     kit: Kit
 
-    def arrive(self, job: str) -> str:
-        """Let the kit hand over what it has."""
-        assert self.kit.outbox.freeze().without_medium == []
-        assert self.kit.hand_over().waiting == 0
-        return job
-
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder, port = tmp_path_factory.mktemp("shop") / "workshop", free_port()
     keys = init_workshop(folder, [NAME, "127.0.0.1"], lambda identity: identity)
     hub, _ = open_hub(folder, "", "")
-    key = Ed25519PrivateKey.generate()
-    with ExitStack() as stack:
-        stack.enter_context(serving_process(folder, port))
+    with serving_process(folder, port):
         workshop = Workshop(hub, keys, f"https://127.0.0.1:{port}", folder)
-        records = stack.enter_context(open_records(tmp_path_factory.mktemp("kit"), key))
-        client = stack.enter_context(workshop.enrolled(key))
-        kit = Kit(records, workshop, client)
-        people = People(hub.database, time.time)
-        yield Shop(hub, keys, people, f"https://{NAME}:{port}", kit)
+        with enrolled_kit(workshop, tmp_path_factory.mktemp("kit")) as kit:
+            yield Shop(hub, keys, People(hub.database, time.time), f"https://{NAME}:{port}", kit)
 
 
 @pytest.fixture(scope="module")

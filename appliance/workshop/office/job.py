@@ -1,0 +1,162 @@
+"""The page of one job: what was done to which car, on what evidence, with what result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reportlab.graphics import renderSVG
+from starlette.responses import Response
+from starlette.routing import Route
+
+from appliance.records import events as e
+from appliance.records import reading
+from appliance.records.report import report_pdf
+from appliance.records.report.chart import voltage_charts
+from appliance.records.report.layout import REGULAR
+from appliance.records.view import JobView, advance
+from appliance.workshop.archive import events_of, plans_of
+from appliance.workshop.conflicts import conflicts_of_job
+from appliance.workshop.errors import NotThere
+from appliance.workshop.listedbackups import backups_of_job
+from appliance.workshop.office.pages import Office, Visit
+from hw.sshsig import fingerprint, public_key_of
+from hw.statements import Moment
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the timeline."""
+
+    number: int
+    when: str
+    what: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a gate said, and what it looked at."""
+
+    name: str
+    passed: bool
+    reason: str
+    next_step: str
+    facts: Sequence[tuple[str, str]]
+    when: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A write whose voltage was measured: its name, where its chart is, the extremes in volts."""
+
+    name: str
+    chart: str
+    lowest: float
+    highest: float
+    samples: int
+
+
+def routes(office: Office) -> Sequence[Route]:
+    """The pages."""
+    pages = _Job(office)
+    return (
+        office.route("/jobs/{job}", pages.show),
+        office.route("/jobs/{job}/report.pdf", pages.report),
+        office.route("/jobs/{job}/voltage.svg", pages.voltage),
+    )
+
+
+class _Job:
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def show(self, visit: Visit) -> Response:
+        hub, job = self._office.hub, visit.part("job")
+        chain = events_of(hub, job)
+        view = _view(chain)
+        before, after = reading.before_and_after(chain)
+        kits = {kit["id"]: kit["name"] for kit in hub.kits()}
+        return self._office.page(
+            visit,
+            "job.html",
+            view=view,
+            kit=kits.get(fingerprint(public_key_of(chain[-1].signature)), "unknown"),
+            simulated=reading.simulated(chain),
+            restored=_not_restored(chain),
+            before=before,
+            after=after,
+            values=list(reading.compared(before, after)),
+            gates=list(_gates(chain)),
+            runs=list(_runs(job, chain, plans_of(hub, chain))),
+            backups=backups_of_job(hub.database, job),
+            conflicts=conflicts_of_job(hub.database, job),
+            timeline=list(_timeline(chain)),
+            unsure=any(event.at.wall_quality == "unsynchronised" for event in chain),
+            parts=[part(self._office, visit, view) for part in self._office.job_parts],
+        )
+
+    def report(self, visit: Visit) -> Response:
+        """The same report that the kit makes of the same events."""
+        job = visit.part("job")
+        chain = events_of(self._office.hub, job)
+        name = f"job-{job}.pdf"
+        return Response(
+            report_pdf(chain, plans_of(self._office.hub, chain)),
+            media_type="application/pdf",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    def voltage(self, visit: Visit) -> Response:
+        chain = events_of(self._office.hub, visit.part("job"))
+        for run, _, drawing in voltage_charts(chain, plans_of(self._office.hub, chain)):
+            if run == visit.asked("run"):
+                # A browser has not the report's font, and would take one with serifs.
+                drawn = renderSVG.drawToString(drawing).replace(REGULAR, "sans-serif")
+                return Response(drawn, media_type="image/svg+xml")
+        raise NotThere("There is no chart of this run.", "Go back to the job.")
+
+
+def _view(chain: Sequence[e.Event]) -> JobView:
+    view: JobView | None = None
+    for event in chain:
+        view = advance(view, event)
+    if view is None:
+        raise NotThere("There is no such job.", "Look at the list of jobs.")
+    return view
+
+
+def _not_restored(chain: Sequence[e.Event]) -> Sequence[str]:
+    ended = reading.last(chain, e.WriteEnded)
+    return ended.not_restored if ended is not None else ()
+
+
+def _gates(chain: Sequence[e.Event]) -> Iterator[Gate]:
+    for event, body in reading.gates_that_counted(chain):
+        for result in body.results:
+            yield Gate(
+                name=result.gate,
+                passed=result.passed,
+                reason=result.reason,
+                next_step="" if result.passed else result.next_step,
+                facts=sorted((key, str(value)) for key, value in result.facts.items()),
+                when=f"{_when(event.at)}{', a dry run' if body.dry else ''}",
+            )
+
+
+def _runs(job: str, chain: Sequence[e.Event], plans: Mapping[str, bytes]) -> Iterator[Run]:
+    for name, trace, _ in voltage_charts(chain, plans):
+        chart = f"/jobs/{job}/voltage.svg?run={quote(name)}"
+        lowest, highest = trace.lowest or 0.0, trace.highest or 0.0
+        yield Run(name, chart, lowest, highest, len(trace.samples))
+
+
+def _timeline(chain: Sequence[e.Event]) -> Iterator[Line]:
+    for event in chain:
+        if (line := reading.told(event)) is not None:
+            yield Line(event.seq, _when(event.at), *line)
+
+
+def _when(at: Moment) -> str:
+    return at.wall[:19].replace("T", " ")
