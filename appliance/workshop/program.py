@@ -81,5 +81,6 @@ def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[]
             "Another program may have it; name another one with --port.",
         ) from error
     with listener, announced(host, port, keys.fingerprint):
+        listener.listen(config.backlog)  # Whoever comes now waits until the first answer.
         ready()
         uvicorn.Server(config).run(sockets=[listener])
