@@ -48,6 +48,7 @@ LEFT_OUT = {
     "counters": "numbers of this database",
     "nonces": "of requests, for minutes",
     "words": "made of the jobs",
+    "backups": "made of the records, and listed beside them",
     **dict.fromkeys(("tokens", "people", "passkeys", "sessions", "challenges", "tries"), "secret"),
 }
 """The others but records and blobs, each with the reason."""
