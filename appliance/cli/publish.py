@@ -6,15 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from appliance.cli.options import Json
 from appliance.cli.output import read_file, say, say_json
 from appliance.cli.workshop import Database, Folder, open_workshop
 from appliance.profiles.loader import parse_profile, signature_path
-from appliance.sync.change import ProfileIssued, Revocation, TextIssued
-from hw.errors import BadInputError, UsageError
+from appliance.sync.change import ProfileIssued, Revocation
+from hw.errors import BadInputError
 from hw.sshsig import sign
 from hw.statements import NAMESPACE_PROFILE
 
@@ -65,10 +64,12 @@ def text(
     as_json: Json = False,
 ) -> None:
     """Give a text that people agree to to every kit; it replaces the one of that name."""
-    issued = _checked_text(name, language, _text(read_file(file, "text"), file))
-    hub, _ = open_workshop(folder, database)
-    change = hub.publish("text", f"{name}/{language}", issued)
-    _told(change.version, f"text {name} ({language})", as_json=as_json)
+    from appliance.workshop.texts import publish_text  # noqa: PLC0415 - the hub's libraries
+
+    content = _text(read_file(file, "text"), file)
+    hub, keys = open_workshop(folder, database)
+    issued = publish_text(hub.database, keys.signing, name, language, content)
+    _told(issued.version, f"text {name} ({language})", as_json=as_json)
 
 
 @publish_app.command("revocation")
@@ -87,17 +88,6 @@ def revocation(
     revoked = Revocation(what=what.value, name=name)
     change = hub.publish("revocation", f"{what.value}/{name}", revoked)
     _told(change.version, f"revocation of the {what.value} {name}", as_json=as_json)
-
-
-def _checked_text(name: str, language: str, content: str) -> TextIssued:
-    issued = {"name": name, "language": language, "text": content}
-    try:
-        return msgspec.convert(issued, TextIssued)
-    except msgspec.ValidationError as error:
-        raise UsageError(
-            f"This is no text for kits: {error}.",
-            "Name it in small letters, its language in two, and give a file that is not empty.",
-        ) from error
 
 
 def _text(content: bytes, file: Path) -> str:

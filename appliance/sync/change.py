@@ -70,10 +70,11 @@ class ProfileIssued(_Strict, frozen=True):
 
 
 class TextIssued(_Strict, frozen=True):
-    """A text that customers or technicians agree to, in one language."""
+    """A text that people agree to, in one language; `version` is that of all its languages."""
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z_]{0,39}$")]
     language: Annotated[str, Meta(pattern="^[a-z]{2}$")]
+    version: Annotated[int, Meta(ge=1, le=999_999)]
     text: Annotated[str, Meta(min_length=1, max_length=100_000)]
 
 

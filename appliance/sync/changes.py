@@ -183,7 +183,7 @@ class Inbox:
                 order: Order | OrderGone = _decoded(change, Order | OrderGone)  # type: ignore[arg-type]
                 return _keep_order(order) if isinstance(order, Order) else _forget_order(order)
             case "text":
-                return self._issue(change.version, _decoded(change, TextIssued))
+                return self._issue(_decoded(change, TextIssued))
             case "profile":
                 issued = _decoded(change, ProfileIssued)
                 document, signature = issued.document.encode(), issued.signature.encode()
@@ -194,12 +194,12 @@ class Inbox:
                 raise ChangeDamaged(f"this program does not know the kind '{other}'")
         return _nothing
 
-    def _issue(self, version: int, issued: TextIssued) -> _Keep:
+    def _issue(self, issued: TextIssued) -> _Keep:
         """What customers sign lies in a file besides, where `hw` reads it for itself."""
         for name in TEXT_NAMES:
             if name == issued.name:
-                install_text(self.state, name, issued.language, version, issued.text)
-        return _keep_text(version, issued)
+                install_text(self.state, name, issued.language, issued.version, issued.text)
+        return _keep_text(issued)
 
     def _revoke(self, revocation: Revocation) -> None:
         if revocation.what == "profile":
@@ -240,11 +240,11 @@ def _forget_order(gone: OrderGone) -> _Keep:
     return keep
 
 
-def _keep_text(version: int, issued: TextIssued) -> _Keep:
+def _keep_text(issued: TextIssued) -> _Keep:
     row = {
         "name": issued.name,
         "language": issued.language,
-        "version": version,
+        "version": issued.version,
         "sha256": hashlib.sha256(issued.text.encode()).hexdigest(),
         "text": issued.text,
     }

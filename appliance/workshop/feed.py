@@ -93,9 +93,16 @@ def changes_for(tables: Models, kit: str, after: int) -> Changes:
     return Changes(changes=page, more=more, last=int(last or 0))
 
 
-def _next_number(database: HubDatabase, tables: Models) -> int:
+def hold_numbers(database: HubDatabase, tables: Models) -> int:
+    """Nobody else publishes until the transaction ends; returns the last number that was given."""
     counters = tables.counters
     counters.insert(name=_COUNTER, value=0).on_conflict_ignore().execute()
     row: Any = database.lock(counters.select().where(counters.name == _COUNTER)).get()
-    counters.update(value=row.value + 1).where(counters.name == _COUNTER).execute()
-    return int(row.value) + 1
+    return int(row.value)
+
+
+def _next_number(database: HubDatabase, tables: Models) -> int:
+    number = hold_numbers(database, tables) + 1
+    counters = tables.counters
+    counters.update(value=number).where(counters.name == _COUNTER).execute()
+    return number

@@ -34,7 +34,7 @@ from appliance.sync.record import (
 )
 from appliance.sync.requests import MAX_AGE_S, Caller, kit_id
 from appliance.workshop.audit import CONSOLE, note
-from appliance.workshop.blobs import Blobs
+from appliance.workshop.blobs import PIECE_BYTES, Blobs
 from appliance.workshop.errors import (
     BlobsMissing,
     Conflict,
@@ -275,6 +275,21 @@ class Hub:
         if end == total:
             self._note_blob(sha256, total)
         return end, end == total
+
+    def keep_blob(self, content: bytes) -> str:
+        """Keep what the workshop itself took in; returns its SHA-256.
+
+        Raises:
+            HubError: as `Blobs.add`.
+        """
+        name = hashlib.sha256(content).hexdigest()
+        if self.blobs.size(name) is None:
+            at = self.blobs.offset(name)
+            while at < len(content):
+                piece = content[at : at + PIECE_BYTES]
+                at = self.blobs.add(name, at, len(content), piece)
+        self._note_blob(name, len(content))
+        return name
 
     def _note_blob(self, sha256: str, size: int) -> None:
         row = {"sha256": sha256, "size": size, "stored": int(self.now())}

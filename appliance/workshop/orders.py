@@ -24,6 +24,7 @@ from appliance.records.view import folded
 from appliance.reference import ALPHABET, LETTERS, reference_of
 from appliance.sync.change import EVERY_KIT
 from appliance.sync.order import OPEN, Agreed, Order, OrderGone, OrderState, Way
+from appliance.workshop.audit import note
 from appliance.workshop.errors import Conflict, HubUnavailable, NotThere
 from appliance.workshop.feed import publish
 from appliance.workshop.tables import HubDatabase, Models
@@ -39,6 +40,8 @@ NEXT: Mapping[OrderState, tuple[OrderState, ...]] = {
 }
 """Where an order can go from a state."""
 _TRIES = 20
+_STAYS = frozenset({"photos", "agreed"})
+"""What somebody who corrects an order does not fill in again."""
 
 
 class Booking(Struct, frozen=True, kw_only=True):
@@ -113,13 +116,14 @@ class Orders:
     key: Ed25519PrivateKey
     now: Callable[[], float]
 
-    def book(self, booking: Booking, once: str, kit: str = EVERY_KIT) -> Kept:
+    def book(self, booking: Booking, once: str, kit: str = EVERY_KIT, by: str = "") -> Kept:
         """Book an order.
 
         Args:
             booking: what is known.
             once: a word of the form that was filled in; sent twice, it books once.
             kit: whose it is.
+            by: who does it, for the audit; empty for the customer.
         """
         for _ in range(_TRIES):
             order = Order(
@@ -143,6 +147,7 @@ class Orders:
                     }
                     tables.orders.insert(row).execute()
                     self._publish(tables, order, kit)
+                    self._note(tables, by, "booked an order", order)
                     return _kept(tables.orders.get_by_id(order.order))
             except IntegrityError:
                 continue  # The reference is taken, or the same form came twice at this moment.
@@ -154,7 +159,7 @@ class Orders:
         Raises:
             NotThere: there is none.
         """
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             return _kept(_found(tables, tables.orders.id == order))
 
     def by_reference(self, text: str) -> Kept:
@@ -163,7 +168,7 @@ class Orders:
         Raises:
             NotThere: there is none.
         """
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             return _kept(_found(tables, tables.orders.reference == reference_of(text)))
 
     def by_token(self, token: str) -> Kept:
@@ -172,13 +177,13 @@ class Orders:
         Raises:
             NotThere: there is none.
         """
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             return _kept(_found(tables, tables.orders.token == token))
 
     def find(self, wanted: OrderFilter | None = None) -> list[Kept]:
         """Orders, those booked last first."""
         asked = wanted or OrderFilter()
-        with self.database.transaction() as tables:
+        with self.database.reading() as tables:
             orders = tables.orders
             query = orders.select().order_by(orders.id.desc()).limit(asked.limit)
             if asked.states:
@@ -189,7 +194,24 @@ class Orders:
                 query = query.where(orders.search.contains(word))
             return [_kept(row) for row in query]
 
-    def move(self, order: str, state: OrderState) -> Kept:
+    def change(self, order: str, booking: Booking, by: str = "") -> Kept:
+        """Put right what is known of an order; its photos and what was agreed to stay.
+
+        Raises:
+            NotThere: there is none.
+            Conflict: it is done or withdrawn.
+        """
+        with self.database.transaction() as tables:
+            kept = _kept(self._locked(tables, order))
+            _check_open(kept.order)
+            changed = {
+                name: value for name, value in structs.asdict(booking).items() if name not in _STAYS
+            }
+            new = structs.replace(kept.order, **changed)
+            self._note(tables, by, "changed an order", new)
+            return self._keep(tables, new, kept.kit)
+
+    def move(self, order: str, state: OrderState, by: str = "") -> Kept:
         """Take an order to another state.
 
         Raises:
@@ -204,9 +226,10 @@ class Orders:
                     f"it cannot become {said(state)}.",
                     "Look at it again: somebody else may have changed it.",
                 )
+            self._note(tables, by, f"set an order to {said(state)}", kept.order)
             return self._keep(tables, structs.replace(kept.order, state=state), kept.kit)
 
-    def assign(self, order: str, kit: str) -> Kept:
+    def assign(self, order: str, kit: str, by: str = "") -> Kept:
         """Give an order to a kit, or with `EVERY_KIT` to whoever comes first.
 
         Raises:
@@ -217,13 +240,10 @@ class Orders:
             kept = _kept(self._locked(tables, order))
             if kit and not tables.kits.select().where(tables.kits.id == kit).exists():
                 raise NotThere(f"There is no kit {kit}.", "Look at the list of kits.")
-            if kept.order.state not in OPEN:
-                raise Conflict(
-                    f"The order {kept.order.reference} is {said(kept.order.state)}.",
-                    "Book a new one.",
-                )
+            _check_open(kept.order)
             if kept.kit == kit:
                 return kept
+            self._note(tables, by, "gave an order to another kit", kept.order)
             gone = OrderGone(order=order, state="elsewhere")
             self._tell(tables, order, gone, kept.kit)
             return self._keep(tables, kept.order, kit)
@@ -275,6 +295,10 @@ class Orders:
             case _:
                 self._tell(tables, order.order, order, kit)
 
+    def _note(self, tables: Models, by: str, did: str, order: Order) -> None:
+        if by:
+            note(tables, self.now(), by, did, order.reference)
+
     def _tell(self, tables: Models, order: str, body: Order | OrderGone, kit: str) -> None:
         publish(self.database, tables, self.key, "order", order, body, kit)
 
@@ -282,6 +306,11 @@ class Orders:
 def said(state: OrderState) -> str:
     """A state in words."""
     return state.replace("_", " ")
+
+
+def _check_open(order: Order) -> None:
+    if order.state not in OPEN:
+        raise Conflict(f"The order {order.reference} is {said(order.state)}.", "Book a new one.")
 
 
 def _new_reference() -> str:

@@ -12,6 +12,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from appliance.age import parse_identity
 from appliance.records.report.layout import BOLD, FIXED, MARGIN, REGULAR, load_fonts
+from appliance.workshop.qr import draw_code
 
 QR_SIDE = 70 * mm
 _LETTERS_A_LINE = 37
@@ -54,7 +55,7 @@ def recovery_paper(identity: str, made: date) -> bytes:
     page.drawString(MARGIN, at, "Recovery identity of the workshop")
     at = _lines(page, at - 12 * mm, f"Made {made.isoformat()}.\n\n{_ABOVE}")
     at -= QR_SIDE
-    _draw_code(page, recovery_code(identity), MARGIN, at)
+    draw_code(page, recovery_code(identity), MARGIN, at, QR_SIDE)
     letters = identity.strip()
     halves = f"{letters[:_LETTERS_A_LINE]}\n{letters[_LETTERS_A_LINE:]}"
     at = _lines(page, at - 8 * mm, halves, FIXED, 13)
@@ -73,19 +74,3 @@ def _lines(page: Canvas, at: float, text: str, font: str = REGULAR, size: int = 
         page.drawString(MARGIN, at, line)
         at -= 1.5 * size
     return at
-
-
-def _draw_code(page: Canvas, code: segno.QRCode, left: float, bottom: float) -> None:
-    rows = [list(row) for row in code.matrix_iter(border=4)]
-    side = QR_SIDE / len(rows)
-    for down, row in enumerate(rows, start=1):
-        for across, dark in enumerate(row):
-            if dark:
-                page.rect(
-                    left + across * side,
-                    bottom + QR_SIDE - down * side,
-                    side,
-                    side,
-                    stroke=0,
-                    fill=1,
-                )

@@ -19,6 +19,7 @@ from appliance.ids import uuid7
 from appliance.workshop import proofs
 from appliance.workshop.audit import note
 from appliance.workshop.errors import NotLetIn, NotThere, TooManyTries
+from appliance.workshop.limits import within
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import UsageError
 
@@ -243,16 +244,11 @@ class People:
         Raises:
             TooManyTries: there were too many.
         """
-        limits = [(f"from {address}", TRIES_OF_ADDRESS)]
-        limits += [(f"as {name}", TRIES_OF_NAME)] if name else []
+        most = {f"from {address}": TRIES_OF_ADDRESS}
+        most |= {f"as {name}": TRIES_OF_NAME} if name else {}
         with self.database.transaction() as tables:
-            tries = tables.tries
-            tries.delete().where(tries.expires < int(self.now())).execute()
-            for who, most in limits:
-                if tries.select().where(tries.who == who).count() >= most:
-                    raise TooManyTries
-            expires = int(self.now()) + TRIES_S
-            tries.insert_many([{"who": who, "expires": expires} for who, _ in limits]).execute()
+            if not within(tables, self.now(), most, TRIES_S):
+                raise TooManyTries
 
     def _forget_tries(self, tables: Models, name: str) -> None:
         tables.tries.delete().where(tables.tries.who == f"as {name}").execute()

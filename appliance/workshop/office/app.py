@@ -24,15 +24,18 @@ from appliance.workshop.office import (
     jobs,
     kits,
     login,
+    mail_in,
+    orders,
     people,
 )
 from appliance.workshop.office.pages import Link, Office, Visit, make_templates
 from appliance.workshop.people import People
 
-SECTIONS = (login, account, jobs, job, backups, kits, conflicts, people)
+SECTIONS = (login, account, jobs, job, orders, mail_in, backups, kits, conflicts, people)
 """Modules with a function `routes(office)`."""
 MENU = (
     Link("/jobs", "Jobs"),
+    Link("/orders", "Orders"),
     Link("/backups", "Backups"),
     Link("/kits", "Kits"),
     Link("/conflicts", "Conflicts"),

@@ -32,7 +32,8 @@ from appliance.sync.order import Order, OrderGone
 from appliance.sync.requests import kit_id
 from appliance.workshop.feed import PAGE, changes_for, publish
 from appliance.workshop.tables import HubDatabase
-from hw.errors import BadInputError
+from appliance.workshop.texts import held_texts, publish_text
+from hw.errors import BadInputError, UsageError
 from hw.sshsig import AllowedSigners, Signer, public_line, sign
 from hw.statements import NAMESPACE_PROFILE
 from hw.texts import kept_texts
@@ -98,8 +99,8 @@ def kit(workshop: Workshop, made_state: Path, tmp_path: Path) -> Iterator[Kit]:
         yield found
 
 
-def text(words: str, name: str = "terms") -> TextIssued:
-    return TextIssued(name=name, language="en", text=words)
+def text(words: str, name: str = "terms", version: int = 1) -> TextIssued:
+    return TextIssued(name=name, language="en", version=version, text=words)
 
 
 def order(reference: str = "W-7K3F2") -> Order:
@@ -122,7 +123,7 @@ def sealed(
     words: str = "Forged.",
     kit: str = "",
 ) -> Numbered:
-    body = msgspec.to_builtins(text(words, "forged"))
+    body = msgspec.to_builtins(text(words, "forged", version))
     change = Change(
         format="fieldkit-change/1",
         number=number,
@@ -138,13 +139,28 @@ def sealed(
 def test_a_text_goes_to_every_kit_and_a_later_version_takes_its_place(
     kit: Kit, workshop: Workshop
 ) -> None:
-    first = workshop.hub.publish("text", "terms/en", text("We take care."))
-    assert kit.fetch() == 1
-    assert kit.text("terms") == [(first.version, "We take care.")]
-    second = workshop.hub.publish("text", "terms/en", text("We take great care."))
-    assert kit.fetch() == 1
-    assert second.version == first.version + 1
-    assert kit.text("terms") == [(second.version, "We take great care.")]
+    database, key = workshop.hub.database, workshop.keys.signing
+
+    def told(language: str, words: str) -> int:
+        version = publish_text(database, key, "terms", language, words).version
+        assert kit.fetch() == 1
+        return version
+
+    def terms(language: str) -> list[str]:
+        return [one.text for one in held_texts(database, language) if one.name == "terms"]
+
+    assert terms("en")[0].startswith("Terms of the work"), "what comes with the program"
+    assert told("en", "We take care.") == 1
+    assert kit.text("terms") == [(1, "We take care.")]
+    assert told("en", "We take great care.") == 2
+    assert kit.text("terms") == [(2, "We take great care.")]
+    assert told("de", "Wir sind sehr vorsichtig.") == 2, "the same text, in another language"
+    assert terms("de") == ["Wir sind sehr vorsichtig."]
+    assert told("de", "Wir sind vorsichtig.") == 3
+    assert terms("en") == []
+    for name, language, words in (("Terms", "en", "x"), ("terms", "english", "x"), ("a", "en", "")):
+        with pytest.raises(UsageError, match="no text for kits"):
+            publish_text(database, key, name, language, words)
     assert kit.fetch() == 0
     assert kit.inbox.put_aside() == []
 
@@ -153,7 +169,7 @@ def test_a_text_that_customers_sign_is_what_the_gate_holds_them_to(
     kit: Kit, workshop: Workshop
 ) -> None:
     for words in ("Keys\n\nOurs.\n", "Keys\n\nOurs, better.\n"):
-        workshop.hub.publish("text", "immobiliser/en", text(words, "immobiliser"))
+        publish_text(workshop.hub.database, workshop.keys.signing, "immobiliser", "en", words)
         kit.fetch()
         held = kept_texts(kit.state, "immobiliser").held
         assert {language: one.content for language, one in held.items()} == {"en": words}
@@ -189,7 +205,7 @@ def test_a_change_that_another_key_signed_or_that_was_touched_is_put_aside_and_t
     last = sealed(good.number + 5, workshop.keys.signing, words="Real.")
     pages = [Changes(changes=[real, forged, touched, moved, unreadable, last], more=False, last=99)]
     kit.inbox.fetch(lambda _after: pages.pop(0), lambda: True)
-    assert kit.text("rest") == [(good.version, "The rest.")]
+    assert kit.text("rest") == [(1, "The rest.")]
     assert kit.text("forged") == [(1, "Real.")]
     aside = {one.number - good.number: one.why for one in kit.inbox.put_aside()}
     assert set(aside) == {1, 2, 3, 4}
@@ -208,7 +224,7 @@ def test_a_kind_that_this_program_does_not_know_is_put_aside_until_a_version_tha
         kind="text",
         subject="forged/en",
         version=1,
-        body={"name": "forged", "language": "en", "text": "x", "colour": "red"},
+        body={**msgspec.to_builtins(text("x", "forged")), "colour": "red"},
     )
     kit.inbox.take(seal_change(bad, workshop.keys.signing))
     assert any("colour" in why for why in kit.whys("forged/en"))
