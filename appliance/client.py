@@ -156,9 +156,13 @@ class Client:
         """The way to the workshop."""
         return self._get("/sync", m.Sync)
 
-    def sync_now(self) -> m.Sync:
-        """Hand over what is new, without waiting for the next time by itself."""
-        return self._post("/sync", m.Sync)
+    def sync_now(self, *, wait: bool = True) -> m.Sync:
+        """Hand over what is new, without waiting for the next time by itself.
+
+        Args:
+            wait: for the end of it, or for a while; else the answer comes at once.
+        """
+        return self._post("/sync" if wait else "/sync?wait=0", m.Sync)
 
     def sync_enrol(self, code: str) -> m.Okay:
         """Let this kit in at a workshop, with the office's code."""

@@ -52,6 +52,7 @@ PAGES: dict[str, str] = {
     "sensor": "ui.screens.sensor.SensorPage",
     "links": "ui.screens.links.LinksPage",
     "network": "ui.screens.network.NetworkPage",
+    "workshop": "ui.screens.workshop.WorkshopPage",
     "help": "ui.screens.help.HelpPage",
     "about": "ui.screens.about.AboutPage",
 }

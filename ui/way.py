@@ -14,7 +14,18 @@ from ui.models.base import ViewModel
 from ui.models.navigation import NavigationModel, NavigationState
 
 OWN = frozenset(
-    {"menu", "settings", "technicians", "media", "sensor", "links", "network", "help", "about"}
+    {
+        "menu",
+        "settings",
+        "technicians",
+        "media",
+        "sensor",
+        "links",
+        "network",
+        "workshop",
+        "help",
+        "about",
+    }
 )
 
 

@@ -383,13 +383,21 @@ class Silence(_Body, frozen=True):
     next_step: str = ""
 
 
+class SyncAside(_Body, frozen=True):
+    """A record that the workshop will never take, and why, in its words."""
+
+    job: str
+    why: str
+
+
 class Sync(_Body, frozen=True):
     """The way to the workshop.
 
     `not_set_up` until the kit is enrolled, `locked` while its keys are, `idle` with nothing left to
     send, `sending`, `waiting` (for the network, the hub, a medium or the end of a write), `paused`
     where the workshop does not serve this kit. `waiting` and `put_aside` count records, of which
-    the latter the workshop will never take; `what` and `next_step` say what keeps the rest.
+    the latter the workshop will never take; `aside` has the newest of them. `what` and `next_step`
+    say what keeps the rest.
     `in_work` counts jobs that are not handed over by themselves yet, since somebody works on them.
     While it is sending, `job` is the one whose record is under way, and `sent_bytes` of
     `total_bytes` of it and of its files are at the workshop. `silence` is None while the kit is
@@ -404,6 +412,7 @@ class Sync(_Body, frozen=True):
     kit: str = ""
     waiting: int = 0
     put_aside: int = 0
+    aside: list[SyncAside] = []
     in_work: int = 0
     job: str = ""
     sent_bytes: int = 0

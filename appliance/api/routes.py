@@ -44,7 +44,15 @@ class Route:
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/status", None, m.KitStatus, lambda s, _p, _b: s.status(), "The kit, now"),
     Route("GET", "/sync", None, m.Sync, lambda s, _p, _b: s.sync(), "The way to the workshop"),
-    Route("POST", "/sync", None, m.Sync, lambda s, _p, _b: s.sync_now(), "Hand over what is new"),
+    Route(
+        "POST",
+        "/sync",
+        None,
+        m.Sync,
+        lambda s, p, _b: s.sync_now(wait=p.get("wait") != "0"),
+        "Hand over what is new; with wait=0 the answer does not wait for it",
+        query=("wait",),
+    ),
     Route(
         "POST",
         "/sync/enrol",

@@ -56,6 +56,7 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("in work", f"{view.in_work} jobs" if view.in_work else ""),
             ("sending", _progress(view)),
             ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
+            *(("", f"job {one.job}: {one.why}") for one in view.aside),
             ("retirable", f"{view.retirable} jobs" if view.retirable else ""),
             ("at the workshop only", f"files of {view.retired} jobs" if view.retired else ""),
             ("handed over", view.handed_over),

@@ -158,7 +158,7 @@ def enrol(
     as_json: Json = False,
 ) -> None:
     """Print a one-time code that lets one kit in; on the kit: fieldkit sync enrol CODE."""
-    from appliance.sync.pairing import enrol_code  # noqa: PLC0415 - see above
+    from appliance.sync.enrolcode import enrol_code  # noqa: PLC0415 - see above
 
     hub, keys = open_workshop(folder, database)
     host = address or keys.addresses[0]

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from appliance.sync.enrolcode import BEGINS
+
 HIDDEN = "[hidden]"
 _LONG_WORD = 4
 """Letters of a name's word that is taken out by itself, too; shorter ones stand in any text."""
@@ -32,7 +34,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_ENROLMENT = re.compile(r"(fieldkit-enrol:)\S+")
+_ENROLMENT = re.compile(rf"({BEGINS})\S+", re.IGNORECASE)
 _IN_URL = re.compile(r"(://)[^/\s:@]+:[^/\s@]*@")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _VIN = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-HJ-NPR-Za-hj-npr-z0-9]{17}"

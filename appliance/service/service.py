@@ -266,10 +266,10 @@ class Service:
         """The way to the workshop."""
         return self._syncing.view()
 
-    def sync_now(self) -> m.Sync:
-        """Hand over what is new."""
+    def sync_now(self, *, wait: bool) -> m.Sync:
+        """Hand over what is new; with `wait` answers when that is done, or after a while."""
         self._settled()
-        return self._syncing.now()
+        return self._syncing.now(wait=wait)
 
     def sync_enrol(self, asked: m.SyncEnrol) -> m.Okay:
         """Let this kit in at a workshop.

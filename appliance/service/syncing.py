@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from appliance.api.messages import Okay, Silence, Sync
+from appliance.api.messages import Okay, Silence, Sync, SyncAside
 from appliance.errors import NotPermittedError
 from appliance.identity import Unlocked
 from appliance.identity.wallclock import moment, rfc3339
@@ -47,6 +47,7 @@ LOOK_S = 30.0
 """So often it looks for jobs that are at rest; whoever changed something wakes it sooner."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S, REFUSED_PAUSE_S = 5.0, 600.0, 600.0
 RETIRE_EVERY_S = 3600.0
+MOST_ASIDE = 20
 PASS_LIMIT_S = 20.0
 """So long somebody who asked for a pass waits for it before being told how far it is."""
 
@@ -116,15 +117,18 @@ class Syncing:
             return structs.replace(self._view, state=self._resting(), silence=None)
         return structs.replace(self._view, silence=_silence(freight))
 
-    def now(self) -> Sync:
-        """Make a pass now, with the jobs that are still worked on, too; returns how it stands
-        then, or where it is after a while.
+    def now(self, *, wait: bool) -> Sync:
+        """Make a pass now, with the jobs that are still worked on, too.
+
+        Args:
+            wait: for its end, or for a while; else how it stands now is returned.
         """
         with self._passed:
             self._asked += 1
             wanted = self._asked
             self._wake.set()
-            self._passed.wait_for(lambda: self._answered >= wanted, PASS_LIMIT_S)
+            if wait:
+                self._passed.wait_for(lambda: self._answered >= wanted, PASS_LIMIT_S)
         return self.view()
 
     def enrol(self, code: str) -> Okay:
@@ -248,7 +252,7 @@ class Syncing:
 
     def _tell_end(self, freight: Freight, left: Unfrozen) -> None:
         """How it stands after a pass that was not broken off."""
-        queued = freight.outbox.items()
+        queued, aside = freight.outbox.items(), freight.outbox.items(("QUARANTINED",))
         what = next((item.why for item in queued if item.why), "")
         if left.without_medium and not what:
             what = f"{len(left.without_medium)} jobs wait for a medium with their backup."
@@ -257,7 +261,8 @@ class Syncing:
             self._view,
             state="waiting" if waiting else "idle",
             waiting=waiting,
-            put_aside=len(freight.outbox.items(("QUARANTINED",))),
+            put_aside=len(aside),
+            aside=[SyncAside(job=item.job, why=item.why) for item in aside[-MOST_ASIDE:]],
             what=what,
             next_step="Insert the medium." if what else "",
             **_NOTHING_UNDER_WAY,

@@ -1,13 +1,8 @@
-"""Which workshop this kit belongs to: learnt at enrolment, kept beside the kit's other trust.
-
-The office's code for enrolment is one line, for a QR or for typing:
-`fieldkit-enrol:HOST:PORT/TOKEN/AUTHORITY`, the last the SHA-256 of the authority's certificate.
-"""
+"""Which workshop this kit belongs to: learnt at enrolment, kept beside the kit's other trust."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import ssl
 from pathlib import Path
 
@@ -20,18 +15,15 @@ from msgspec import Struct
 
 from appliance.durable import write_durably
 from appliance.sync.change import NAMESPACE_CHANGE
+from appliance.sync.enrolcode import read_code
 from appliance.sync.hubclient import COMES_AGAIN, ComeAgain, HubClient, tls_for
 from appliance.sync.receipt import NAMESPACE_RECEIPT
-from hw.errors import UNDECODABLE, BadInputError, UsageError
+from hw.errors import UNDECODABLE, BadInputError
 from hw.sshsig import AllowedSigners, Signer, parse_public_line
 
 PAIRING = "workshop.json"
 FETCH_LIMIT_S = 20.0
 _MOST_BYTES = 16 << 10
-_CODE = re.compile(
-    r"fieldkit-enrol:(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})"
-    r"/(?P<token>[A-Za-z0-9_\-]{16,64})/(?P<authority>[0-9a-f]{64})"
-)
 
 
 class Pairing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,11 +71,6 @@ def load_pairing(state: Path) -> Pairing | None:
         ) from error
 
 
-def enrol_code(host: str, port: int, token: str, authority: str) -> str:
-    """The office's code; an IPv6 address stands in brackets."""
-    return f"fieldkit-enrol:{host}:{port}/{token}/{authority}"
-
-
 def enrol(state: Path, key: Ed25519PrivateKey, code: str) -> Pairing:
     """Let this kit in at a workshop, and keep which one it is.
 
@@ -93,21 +80,16 @@ def enrol(state: Path, key: Ed25519PrivateKey, code: str) -> Pairing:
         ComeAgain: nobody answers there.
         Paused: the word in the code is not good any more.
     """
-    found = _CODE.fullmatch(code.strip())
-    if found is None:
-        raise UsageError(
-            "This is no code for enrolment.",
-            "It begins with 'fieldkit-enrol:'; scan or type all of it, as the office shows it.",
-        )
-    address = f"https://{found['host']}:{found['port']}"
+    word = read_code(code)
+    address = f"https://{word.host}:{word.port}"
     authority = _fetch_authority(address)
-    if authority_fingerprint(authority) != found["authority"]:
+    if authority_fingerprint(authority) != word.authority:
         raise BadInputError(
             f"Who answers at {address} is not the workshop that the code names.",
             "Enrol inside the workshop's own network, with a new code.",
         )
     with HubClient(address, tls_for(authority), key) as hub:
-        told = hub.enrol(found["token"])
+        told = hub.enrol(word.token)
     parse_public_line(told.workshop_key)
     pairing = Pairing(
         address=address, authority=authority, workshop_key=told.workshop_key, name=told.name

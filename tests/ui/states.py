@@ -40,6 +40,7 @@ from ui.models.unlock import TechnicianRow, UnlockState
 from ui.models.vehicle import EcuRow, ValueRow, VehicleState
 from ui.models.window import Window
 from ui.models.work import Container, OptionRow, WorkState
+from ui.models.workshop import WorkshopState
 from ui.models.write import WriteState
 from ui.settings import Settings, SettingsState
 
@@ -425,6 +426,21 @@ NO_MEMORY = GatesState(
         )
     ),
 )  # fmt: skip
+WORKSHOP = WorkshopState(
+    state="waiting",
+    workshop="https://workshop.example.org:8443",
+    kit="Van 1",
+    waiting=3,
+    in_work=1,
+    handed_over="2026-11-27T09:12:00Z",
+    heard="2026-11-27T09:12:04Z",
+    keeps="No medium that is there has the file 9f86d081884c7d65… of a backup.",
+    keeps_next="Insert a medium with the backup; the rest is handed over meanwhile.",
+    aside=(("01a20000-0000-7000-8000-0000000000ab", "The record contradicts another."),),
+    retirable=12,
+    retired=140,
+    owner=True,
+)  # fmt: skip
 NETWORKS = tuple(
     NetworkRow(ssid=ssid, signal=signal, secured=secured, usable=usable, known=known, joined=joined)
     for ssid, signal, secured, usable, known, joined in (
@@ -552,6 +568,21 @@ STOPS = (
     Stop("network-busy", "network", NetworkState(networks=NETWORKS, busy=True)),
     Stop("network-missing", "network", NetworkState(
          missing="NetworkManager is not installed on this kit.")),
+    Stop("workshop", "workshop", WORKSHOP),
+    Stop("workshop-sending", "workshop", replace(WORKSHOP, state="sending", keeps="", keeps_next="",
+         job="01a20000-0000-7000-8000-00000000000b", sent_bytes=41_300_000,
+         total_bytes=67_100_000)),
+    Stop("workshop-enrol", "workshop", WorkshopState(state="not_set_up", owner=True,
+         what="A letter of this code for enrolment is wrong, or missing.",
+         next_step="Scan it, or type all of it, as the office shows it."),
+         then=lambda shell: shell.page.act()),
+    Stop("workshop-scan", "workshop", WorkshopState(state="not_set_up", owner=True, typed=57)),
+    Stop("workshop-none", "workshop", WorkshopState(state="not_set_up")),
+    Stop("workshop-silent", "workshop", replace(WORKSHOP, silence="This kit has not heard the "
+         "workshop for 34 days, so it takes no new programming jobs.", silence_next="Let it reach "
+         "the workshop. Reading, diagnosis and the recovery of an unfinished write work.")),
+    Stop("home-silent", "home", HomeState(today=JOBS, warning="This kit has not heard the workshop "
+         "for 27 days; after 30 it takes no new programming jobs. Let it reach the workshop.")),
     Stop("about", "about", ABOUT, then=lambda shell: shell.page.look_for_sticks()),
     Stop("about-saved", "about", replace(ABOUT, sticks=STICKS, saved="The diagnostics lie on "
          "KINGSTON as fieldkit-diagnostics-3a77c3a1a90b-2026-11-27.zip.")),

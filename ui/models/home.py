@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from appliance.client import Client, messages
+from ui.models.backend import Seen
 from ui.models.job_list import JobList, JobListState, JobRow, row_of
 from ui.models.shared import Shared
 
@@ -18,11 +19,13 @@ class HomeState(JobListState, frozen=True, kw_only=True):
     unfinished: jobs whose write stopped; they come first.
     today: jobs that were opened today, the newest first.
     drafts: older jobs without a plan.
+    warning: the workshop was not heard for long, and what to do, in the appliance's sentences.
     """
 
     unfinished: tuple[JobRow, ...] = ()
     today: tuple[JobRow, ...] = ()
     drafts: tuple[JobRow, ...] = ()
+    warning: str = ""
 
 
 class HomeModel(JobList[HomeState]):
@@ -42,6 +45,7 @@ class HomeModel(JobList[HomeState]):
     ) -> None:
         super().__init__(HomeState(), shared, all_without_words=False)
         self._resume, self._today = resume, today
+        shared.backend.subscribe(self._seen)
 
     def open(self) -> None:
         """The screen is shown: fetch the jobs."""
@@ -61,6 +65,10 @@ class HomeModel(JobList[HomeState]):
         """Open a new job."""
         self._shared.desk.clear()
         self._shared.navigation.go("new_job")
+
+    def _seen(self, seen: Seen) -> None:
+        silence = seen.status.sync.silence if seen.status is not None else None
+        self._change(warning=f"{silence.what} {silence.next_step}".strip() if silence else "")
 
     def _sort(self, unfinished: list[messages.JobView], page: list[messages.JobView]) -> None:
         first = {job.job for job in unfinished}

@@ -37,6 +37,7 @@ from ui.models.unlock import IDLE_LOCK_S, UnlockModel
 from ui.models.vehicle import VehicleModel
 from ui.models.words import Screen
 from ui.models.work import WorkModel
+from ui.models.workshop import WorkshopModel
 from ui.models.write import WriteModel
 
 OF_A_JOB: frozenset[Screen] = frozenset(
@@ -112,6 +113,7 @@ class Kit:
         self.media = MediaModel(shared)
         self.sensor = SensorModel(shared)
         self.network = NetworkModel(shared)
+        self.workshop = WorkshopModel(shared)
         self.links = LinksModel(shared, preferences.link)
         self.about = AboutModel(shared)
 

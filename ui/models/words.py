@@ -48,6 +48,18 @@ def order_state(state: str, way: str) -> str:
     return {"booked": _("Booked"), "at_the_bench": _("At the bench")}.get(state, state)
 
 
+def sync_state(state: str) -> str:
+    """How the way to the workshop stands."""
+    return {
+        "not_set_up": _("This kit belongs to no workshop"),
+        "locked": _("Locked"),
+        "idle": _("Everything is handed over"),
+        "sending": _("Handing over"),
+        "waiting": _("Waiting"),
+        "paused": _("Paused"),
+    }.get(state, state)
+
+
 def run_state(state: str) -> str:
     """Why a write is unfinished."""
     return {

@@ -44,6 +44,8 @@ class HomePage(Page):
             return _("Please wait…")
         if state.query:
             return _("No job has these words.") if state.nothing_found else ""
+        if state.warning:
+            return f"{marks.WARNING} {state.warning}"
         if state.what or self.rows(state):
             return ""
         return _("There are no jobs of today and no drafts. Start with a new job.")

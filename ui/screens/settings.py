@@ -26,6 +26,7 @@ SCREENS = {
     "media": n_("The two for backups"),
     "technicians": n_("Who can unlock this kit"),
     "network": n_("Join and forget"),
+    "workshop": n_("Handing over, and enrolling this kit"),
 }
 """Settings that have a screen of their own, with what stands below their names."""
 
@@ -47,6 +48,7 @@ class SettingsPage(Sheet):
             "media": _("Media"),
             "technicians": _("Technicians"),
             "network": _("Wi-Fi"),
+            "workshop": _("Workshop"),
         }.get(view, _("Settings"))
 
     def said(self, state: SettingsState) -> tuple[str, str, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kivy.core.window import Window
 
 ENTERS = frozenset({13, 271})  # Enter, and that of the number pad
-MOST = 100
+MOST = 400
 
 
 class Scanner:

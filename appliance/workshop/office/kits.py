@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.sync.pairing import enrol_code
+from appliance.sync.enrolcode import enrol_code
 from appliance.workshop.errors import NotThere
 from appliance.workshop.office.pages import Office, Visit, qr
 from hw.errors import UsageError

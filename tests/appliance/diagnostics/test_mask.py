@@ -7,7 +7,7 @@ import json
 import pytest
 
 from appliance.diagnostics.mask import HIDDEN, Mask
-from appliance.sync.pairing import enrol_code
+from appliance.sync.enrolcode import enrol_code
 
 VIN = "WVWZZZ1JZ3W386752"
 KEY = (
@@ -15,6 +15,9 @@ KEY = (
     "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n"
     "-----END OPENSSH PRIVATE KEY-----"
 )
+
+
+ENROL = enrol_code("hub.local", 8443, "YS13b3JkLWZvci1vbmNlLW9ubHk=", "ab" * 32)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,8 @@ KEY = (
         ("sent bearer abcdef012345 to it", "abcdef012345"),
         ("wifi psk=house1234", "house1234"),
         ("token = t0k3n", "t0k3n"),
-        (f"sync enrol {enrol_code('hub.local', 8443, 'a-word-for-once-1', 'ab' * 32)}", "a-word"),
+        (f"sync enrol {ENROL}", ENROL.split("-")[12]),
+        (f"sync enrol {ENROL.lower()}", ENROL.lower().split("-")[12]),
         ("database_key=00ff00ff", "00ff00ff"),
         ("age identity AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L", "QQPZRY"),
         (f"before {KEY} after", "b3BlbnNz"),

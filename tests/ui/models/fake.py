@@ -191,6 +191,7 @@ class FakeAppliance:
     gate: Literal["CLOSED", "ARMED", "OPEN", "HELD", "CUT"] = "CLOSED"
     hw_gone: bool = False
     record_problem: m.Problem | None = None
+    sync: m.Sync = field(default_factory=lambda: m.Sync(state="not_set_up"))
     runs: list[RunInfo] = field(default_factory=list)
     jobs: list[m.JobView] = field(default_factory=list)
     record: list[m.JobEvent] = field(default_factory=list)
@@ -256,7 +257,7 @@ class FakeAppliance:
             simulated=["car"],
             media=[_medium("a", "present"), _medium("b", self.media_b)],
             clock=m.Clock(quality="synchronised", wall="2026-03-01T10:00:00Z"),
-            sync=m.Sync(state="not_set_up"),
+            sync=self.sync,
             supply=m.Supply(state="ok"),
         )
 
@@ -287,6 +288,20 @@ class FakeClient(Client):
     def status(self) -> m.KitStatus:
         found: m.KitStatus = self._ask("status", self._it.status)
         return found
+
+    # The workshop -----------------------------------------------------------------------------
+
+    def sync_now(self, *, wait: bool = True) -> m.Sync:
+        reply: m.Sync = self._ask("sync_now", lambda: self._it.sync, wait)
+        return reply
+
+    def sync_enrol(self, code: str) -> m.Okay:
+        def usual() -> m.Okay:
+            self._it.sync = m.Sync(state="idle", workshop="https://workshop:8443", kit="Van 1")
+            return m.Okay(what="This kit is 'Van 1' now.")
+
+        okay: m.Okay = self._ask("sync_enrol", usual, code)
+        return okay
 
     # Work orders ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.sync.pairing import enrol_code
+from appliance.sync.enrolcode import read_code
 from appliance.workshop.office.app import make_office, page_routes
 from appliance.workshop.office.pages import COOKIE
 from appliance.workshop.people import ROLES
@@ -172,16 +172,14 @@ def test_an_owner_lets_a_kit_in_with_a_code_that_is_shown_once(desk: Desk) -> No
         csrf = csrf_of(client.get("/kits/enrol").text)
         form = {"csrf": csrf, "name": "Van 7", "address": "127.0.0.1"}
         page = client.post("/kits/enrol", data=form).text
-        found = re.search(r'id="code">fieldkit-enrol:([^<]+)<', page)
+        found = re.search(r'id="code">([^<]+)<', page)
         assert found is not None
         assert "<svg" in page
         port = desk.workshop.address.rpartition(":")[2]
-        token = found[1].split("/")[1]
-        fingerprint = desk.workshop.keys.fingerprint
-        assert f"fieldkit-enrol:{found[1]}" == enrol_code(
-            "127.0.0.1", int(port), token, fingerprint
-        )
-        assert token not in client.get("/kits/enrol").text
+        word = read_code(found[1])
+        assert (word.host, word.port) == ("127.0.0.1", int(port))
+        assert word.authority == desk.workshop.keys.fingerprint
+        assert found[1] not in client.get("/kits/enrol").text
         wrong = client.post("/kits/enrol", data={**form, "name": "Van 1"})
         assert (wrong.status_code, "kit &#39;Van 1&#39; already" in wrong.text) == (400, True)
         bad = {**form, "name": "Van 8", "address": "example.org"}
