@@ -24,41 +24,14 @@ from appliance.workshop.errors import (
     Unsigned,
 )
 from appliance.workshop.hub import MOST_RECORD_BYTES, Greeting, Hub, parsed_key
+from appliance.workshop.openapi import openapi_document
+from appliance.workshop.wire import Enrol, Enrolled, Greeted, Problem
 from hw.errors import UNDECODABLE
 from hw.sshsig import public_line
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MOST_ENROL_BYTES = 16 << 10
 _OFFSET, _COMPLETE = "Upload-Offset", "Upload-Complete"
-
-
-class Enrol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a kit shows to be let in: the office's word, and its own public key."""
-
-    token: str
-    key: str
-
-
-class Enrolled(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a kit is told then: its name here, and the key that signs receipts."""
-
-    name: str
-    workshop_key: str
-
-
-class Greeted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a kit that greets is told: the workshop's clock, in seconds since 1970."""
-
-    time: int
-
-
-class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is answered where something was not done; `missing` names blobs (424)."""
-
-    code: str
-    what: str
-    next_step: str
-    missing: list[str] = []
 
 
 def make_hub_app(hub: Hub, authority: str) -> Starlette:
@@ -74,8 +47,14 @@ def make_hub_app(hub: Hub, authority: str) -> Starlette:
     async def show_authority(_request: Request) -> Response:
         return Response(authority, media_type="application/x-pem-file")
 
+    document = msgspec.json.encode(openapi_document())
+
+    async def show_document(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
     return Starlette(
         routes=[
+            Route("/v1/openapi.json", show_document, methods=["GET"]),
             Route("/v1/authority", show_authority, methods=["GET"]),
             Route("/v1/enrol", rules.enrol, methods=["POST"]),
             Route("/v1/hello", rules.hello, methods=["GET"]),

@@ -186,7 +186,7 @@ def _told_in_words() -> Iterator[None]:
         # Subclasses are mistakes in a statement, and conflicts that the caller looks for.
         if type(error) not in (OperationalError, DatabaseError):
             raise
-        if any(word in str(error).lower() for word in _FULL):
+        if _is_full(error):
             raise HubFull from error
         raise HubUnavailable(
             f"The workshop's database failed: {error}.",
@@ -197,6 +197,15 @@ def _told_in_words() -> Iterator[None]:
             "The workshop's database has too much to do.",
             "Kits keep everything and come again by themselves.",
         ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Is the disk full? SQLite then ends the transaction, and to take it back fails as well."""
+    while error is not None:
+        if any(word in str(error).lower() for word in _FULL):
+            return True
+        error = error.__context__
+    return False
 
 
 def _may_be_tried_again(error: BaseException | None) -> bool:
