@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 from urllib.parse import quote
 
 from msgspec import structs
@@ -67,7 +66,7 @@ class _Sent:
 
 def routes(office: Office) -> Sequence[Route]:
     """The pages."""
-    pages = _MailIn(office, load_settings(office.keys.folder.parent))
+    pages = _MailIn(office)
     return (
         office.open_route(FORM, pages.form, methods=("GET", "POST"), most_bytes=MOST_FORM_BYTES),
         office.open_route(FORM + "/{token}", pages.status),
@@ -78,8 +77,11 @@ def routes(office: Office) -> Sequence[Route]:
 @dataclass(frozen=True)
 class _MailIn:
     office: Office
-    settings: Settings
-    trap: ClassVar[str] = _TRAP
+
+    @property
+    def settings(self) -> Settings:
+        """Read anew for each page, so that nobody has to start the hub again."""
+        return load_settings(self.office.keys.folder.parent)
 
     def form(self, visit: Visit) -> Response:
         if visit.request.method != "POST":
@@ -98,7 +100,7 @@ class _MailIn:
         return RedirectResponse(f"{FORM}/{kept.token}", 303)
 
     def status(self, visit: Visit) -> Response:
-        kept = self._kept(visit)
+        kept, settings = self._kept(visit), self.settings
         return self.office.page(
             visit,
             "mail_in_status.html",
@@ -106,8 +108,8 @@ class _MailIn:
             said=_said(kept.order),
             changed=kept.changed,
             slip=f"{FORM}/{kept.token}/slip.pdf" if _on_its_way(kept.order) else "",
-            whatsapp=whatsapp(self.settings.whatsapp, f"My order is {kept.order.reference}."),
-            settings=self.settings,
+            whatsapp=whatsapp(settings.whatsapp, f"My order is {kept.order.reference}."),
+            settings=settings,
         )
 
     def slip(self, visit: Visit) -> Response:
@@ -118,6 +120,11 @@ class _MailIn:
 
     def _kept(self, visit: Visit) -> Kept:
         return self.office.hub.orders.by_token(visit.part("token"))
+
+    def _texts(self) -> list[TextIssued]:
+        """What can be agreed to, the one that must be first."""
+        texts = held_texts(self.office.hub.database)
+        return sorted(texts, key=lambda text: text.name != NEEDED)
 
     def _show(self, visit: Visit, sent: _Sent, status: int = 200) -> Response:
         return self.office.page(
@@ -130,7 +137,7 @@ class _MailIn:
             once=sent.once,
             signed=sent.signed,
             agreed={one.text for one in sent.agreed},
-            texts=[(text, _sha256(text)) for text in held_texts(self.office.hub.database)],
+            texts=[(text, _sha256(text)) for text in self._texts()],
             needed=NEEDED,
             trap=_TRAP,
             most_photos=MOST_PHOTOS,
@@ -150,7 +157,7 @@ class _MailIn:
         return sent
 
     def _read_agreed(self, visit: Visit, sent: _Sent) -> None:
-        wrong, texts = sent.form.wrong, held_texts(self.office.hub.database)
+        wrong, texts = sent.form.wrong, self._texts()
         if not texts:
             return
         try:

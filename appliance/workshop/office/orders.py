@@ -18,7 +18,7 @@ from appliance.workshop.office.mail_in import FORM, slip_answer, whatsapp
 from appliance.workshop.office.pages import Office, Visit
 from appliance.workshop.orderform import LONGEST, PAD, Filled, filled
 from appliance.workshop.orders import NEXT, PAGE, Kept, OrderFilter
-from appliance.workshop.settings import Settings, load_settings
+from appliance.workshop.settings import load_settings
 
 LIST = "/orders"
 STATES: tuple[OrderState, ...] = get_args(OrderState)
@@ -29,7 +29,7 @@ _OPEN = "open"
 
 def routes(office: Office) -> Sequence[Route]:
     """The pages."""
-    pages = _Orders(office, load_settings(office.keys.folder.parent))
+    pages = _Orders(office)
     one = LIST + "/{reference}"
     both = ("GET", "POST")
     return (
@@ -47,7 +47,6 @@ def routes(office: Office) -> Sequence[Route]:
 @dataclass(frozen=True)
 class _Orders:
     office: Office
-    settings: Settings
 
     def list(self, visit: Visit) -> Response:
         words, state = visit.asked("words"), visit.asked("state") or _OPEN
@@ -118,7 +117,7 @@ class _Orders:
             return self._show(visit, self._kept(visit), error)
 
     def slip(self, visit: Visit) -> Response:
-        return slip_answer(self._kept(visit).order, self.settings)
+        return slip_answer(self._kept(visit).order, load_settings(self.office.keys.folder.parent))
 
     def photo(self, visit: Visit) -> Response:
         sha256 = visit.part("sha256")
