@@ -26,6 +26,11 @@ def moment() -> Moment:
     )
 
 
+def wall_s() -> float:
+    """The kit's clock, in seconds since 1970: anything from 1970 on, see `wall_quality`."""
+    return datetime.now(UTC).timestamp()
+
+
 def rfc3339(seconds: int) -> str:
     """A wall time in seconds since 1970 as RFC 3339, empty for 0, which stands for never."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import email.utils
 import ssl
-import time
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -18,6 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
+from appliance.identity.wallclock import wall_s
 from appliance.sync.change import Changes
 from appliance.sync.requests import sign_request
 from hw.errors import UNDECODABLE, FieldKitError, UnavailableError
@@ -188,7 +188,7 @@ class HubClient:
         raise _refusal(answer)
 
     def _try(self, method: str, target: str, body: bytes) -> httpx.Response:
-        hub_time = time.time() + self._ahead_s
+        hub_time = wall_s() + self._ahead_s
         headers = sign_request(self._key, method, target, body, hub_time)
         try:
             return self._http.request(
@@ -204,7 +204,7 @@ class HubClient:
             hub_time = email.utils.parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError):
             return False
-        before, self._ahead_s = self._ahead_s, hub_time - time.time()
+        before, self._ahead_s = self._ahead_s, hub_time - wall_s()
         return abs(self._ahead_s - before) > CLOCK_OFF_S
 
 

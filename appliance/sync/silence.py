@@ -27,7 +27,6 @@ alone. Together with the running time since it also says how old a receipt is, a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +34,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, structs
 
+from appliance.identity.wallclock import wall_s
 from appliance.store import Store, StoreDamaged, Tables
 from appliance.store.errors import KEEP_IT
 from hw import clock
@@ -158,7 +158,7 @@ class Silence:
     """
 
     store: Store
-    wall: Callable[[], float] = time.time
+    wall: Callable[[], float] = wall_s
 
     def begin(self) -> None:
         """The kit belongs to a workshop: from now on it counts, unless it does already."""

@@ -1,0 +1,225 @@
+"""The kit's own thread: when it hands over by itself, what holds it, and any clock it may have."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from appliance.age import new_identity
+from appliance.api.messages import Sync
+from appliance.cli.setup import simulated_config
+from appliance.errors import NotPermittedError
+from appliance.identity import Unlocked, init_kit, unlock, wallclock
+from appliance.records import Customer, vehicle
+from appliance.records.events import Note
+from appliance.service.book import Book
+from appliance.service.syncing import Syncing
+from appliance.sync.enrolcode import enrol_code
+from hw.config import load_config
+from tests.appliance.records.sample import compiled, open_records, plan_document
+from tests.appliance.workshop.conftest import Workshop, serving
+from tests.appliance.workshop.test_handover import Kit as BareKit
+from tests.appliance.workshop.test_handover import stored
+
+OWNER, HAND, PASSPHRASE = "maria", "uwe", "correct horse battery staple"
+LIMIT_S = 60.0
+DAY_S = 86_400.0
+TO_1970, TO_2038 = DAY_S - time.time(), 2.0**31 - time.time()
+
+
+@dataclass
+class Kit:
+    """An enrolled kit with the thread, and nothing of hw but whether a write runs."""
+
+    state: Path
+    workshop: Workshop
+    unlocked: Unlocked
+    writes: bool = False
+    syncing: Syncing = field(init=False)
+    book: Book = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.syncing = Syncing(self.state, lambda: self.writes, threading.Lock(), set)
+        self.open()
+        self.syncing.start()
+
+    def open(self, who: Unlocked | None = None) -> None:
+        """Unlock it."""
+        self.book = Book.open(who or self.unlocked)
+        self.syncing.open(who or self.unlocked, self.book, load_config(self.state))
+
+    def shut(self) -> None:
+        """Lock it."""
+        self.syncing.shut()
+        self.book.close()
+
+    def enrol(self) -> None:
+        host, _, port = self.workshop.address.removeprefix("https://").rpartition(":")
+        token = self.workshop.hub.new_token("Van 1")
+        code = enrol_code(host, int(port), token, self.workshop.keys.fingerprint)
+        assert "'Van 1'" in self.syncing.enrol(code).what
+
+    def new_job(self) -> str:
+        car = vehicle("Volkswagen Golf IV", "WVWZZZ1JZXW000001", "", 184_300)
+        return self.book.new_job(Customer("Zoë", "", ""), car, "Stalls")
+
+    def until(self, holds: Callable[[Sync], bool]) -> Sync:
+        """How it stands once it came to that by itself."""
+        ends_at = time.monotonic() + LIMIT_S
+        while not holds(view := self.syncing.view()):
+            assert time.monotonic() < ends_at, view
+            time.sleep(0.05)
+        return view
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with serving(tmp_path_factory.mktemp("workshop")) as workshop:
+        yield workshop
+
+
+@pytest.fixture
+def kit(tmp_path: Path, workshop: Workshop) -> Iterator[Kit]:
+    state = tmp_path / "state"
+    init_kit(
+        state,
+        technicians=[(OWNER, "owner", PASSPHRASE), (HAND, "technician", PASSPHRASE)],
+        workshop_recipient=new_identity()[1],
+        recovery_recipient=new_identity()[1],
+        config=simulated_config(state, tmp_path),
+    )
+    kit = Kit(state, workshop, unlock(state, OWNER, PASSPHRASE))
+    try:
+        yield kit
+    finally:
+        kit.shut()
+        kit.syncing.close()
+
+
+def test_a_job_in_work_waits_until_it_is_asked_for_or_the_kit_was_locked(
+    kit: Kit, workshop: Workshop
+) -> None:
+    kit.enrol()
+    first = kit.new_job()
+    view = kit.until(lambda view: view.in_work == 1 and view.state == "idle")
+    assert view.silence is not None
+    assert (view.silence.state, view.silence.days, view.kit) == ("fine", 0, "Van 1")
+    assert stored(workshop, first) == []
+    assert kit.syncing.now(wait=True).in_work == 0
+    assert stored(workshop, first) == [(1, 1)]
+
+    second = kit.new_job()
+    kit.shut()
+    assert kit.syncing.view().state == "locked"
+    kit.open()
+    kit.until(lambda view: bool(view.state == "idle" and stored(workshop, second)))
+
+
+def test_nothing_is_handed_over_while_a_write_runs(kit: Kit, workshop: Workshop) -> None:
+    kit.enrol()
+    kit.writes = True
+    job = kit.new_job()
+    view = kit.syncing.now(wait=True)
+    assert (view.state, view.what) == ("waiting", "Nothing is handed over while a write runs.")
+    kit.writes = False
+    assert kit.syncing.now(wait=True).state == "idle"
+    assert stored(workshop, job) == [(1, 1)]
+
+
+def test_whatever_the_clock_says_all_is_handed_over_and_the_hub_keeps_the_order(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.enrol()
+    ahead = [0.0]
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=ahead[0])
+
+    monkeypatch.setattr(wallclock, "datetime", Shifted)
+    jobs = []
+    for ahead[0] in (TO_1970, 0.0, TO_2038, TO_1970):
+        job = kit.new_job()
+        kit.book.append(job, Note(author=OWNER, text="Read."))
+        view = kit.syncing.now(wait=True)
+        assert (view.state, view.what) == ("idle", "")
+        assert view.silence is not None
+        assert view.silence.state == "fine"
+        assert stored(workshop, job) == [(1, 2)]
+        jobs.append(job)
+    walls = [kit.book.view(job).made[:4] for job in jobs]
+    assert walls == ["1970", str(datetime.now(UTC).year), "2038", "1970"]
+    with workshop.hub.database.transaction() as tables:
+        records = tables.records
+        rows = records.select().where(records.job.in_(jobs)).order_by(records.sequence)
+        assert [(row.job, row.sequence) for row in rows] == list(
+            zip(jobs, range(1, 5), strict=True)
+        )
+        received = [row.received for row in rows]
+    assert received == sorted(received)
+    # While the workshop is away the clock jumps: that is told, and nobody is locked out.
+    ahead[0] = TO_2038
+    silence = kit.syncing.view().silence
+    assert silence is not None
+    assert silence.state == "doubted"
+    assert "By its clock" in silence.what
+    silence = kit.syncing.now(wait=True).silence
+    assert silence is not None
+    assert silence.state == "fine"
+
+
+def test_what_the_workshop_will_never_take_is_told_with_its_reason(
+    kit: Kit, workshop: Workshop, tmp_path: Path
+) -> None:
+    """A copy of this kit was here before."""
+    kit.enrol()
+    (tmp_path / "copy").mkdir()
+    key = kit.unlocked.kit_key
+    with open_records(tmp_path / "copy", key) as records, workshop.client(key) as hub:
+        copy = BareKit(records, workshop, hub)
+        car = vehicle("Volkswagen Golf IV", "WVWZZZ1JZXW000001", "", 184_300)
+        records.create_job(Customer("Jan", "", ""), car, "", OWNER)
+        copy.outbox.freeze()
+        assert copy.hand_over().handed_over == 1
+    job = kit.new_job()
+    view = kit.syncing.now(wait=True)
+    assert view.put_aside == 1
+    assert view.aside[0].job == job
+    assert "cloned or set back" in view.aside[0].why
+
+
+def test_what_the_workshop_had_for_long_is_let_go_by_its_clock(
+    kit: Kit, workshop: Workshop
+) -> None:
+    kit.enrol()
+    job = kit.new_job()
+    digest = kit.book.store.put_blob(plan_document(job))
+    payload = kit.book.store.put_blob(b"payload")
+    kit.book.append(job, structs.replace(compiled(digest), payload_sha256=payload))
+    view = kit.syncing.now(wait=True)
+    assert (view.retirable, view.retired) == (1, 0)
+    workshop.clock[0] += 91 * DAY_S
+    try:
+        view = kit.syncing.now(wait=True)
+    finally:
+        workshop.clock[0] -= 91 * DAY_S
+    assert (view.retirable, view.retired) == (0, 1)
+    assert not kit.book.store.has_blob(payload)
+    assert kit.book.view(job).events == 2
+
+
+def test_only_an_owner_enrols_a_kit(kit: Kit) -> None:
+    kit.shut()
+    kit.open(unlock(kit.state, HAND, PASSPHRASE))
+    with pytest.raises(NotPermittedError, match="Only an owner"):
+        kit.syncing.enrol("FKENROL")
+    assert kit.syncing.now(wait=True).state == "not_set_up"
