@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.text import Text
 
 from appliance import supervisor
-from appliance.age import new_identity
 from appliance.api import messages as m
 from appliance.carlinks import write_car_links
 from appliance.cli import output
@@ -35,6 +34,7 @@ from appliance.cli.follow import Followed, follow
 from appliance.cli.setup import simulated_config
 from appliance.client import Client
 from appliance.containers import Image, load_container
+from appliance.demohub import DemoHub, make_demo_hub
 from appliance.identity import init_kit
 from appliance.identity.seal import MIN_PASSPHRASE
 from hw.errors import FieldKitError, UnavailableError
@@ -46,6 +46,7 @@ ECU = "engine"
 CONTROL_TIMEOUT_S = 10.0
 SETTLE_WITHIN_S = 30.0
 POLL_S = 0.5
+NAMES = ("sim", "hw", "appliance", "workshop")
 SAG = {"volts": 11.5, "for_s": 3.0}
 SAG_AT_BLOCK = 5
 TRANSFER_DATA = 0x36
@@ -71,7 +72,6 @@ class Demo:
     console: Console
     seed: int
     passphrase: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
-    recovery_key: str = field(default="", repr=False)
     car: dict[str, Any] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     number: int = 0
@@ -134,10 +134,11 @@ def run_demo(*, seed: int, keep: bool) -> int:
     with _demo(seed, keep=keep) as demo:
         try:
             with ExitStack() as stack:
-                client, _ = _set_up(demo, stack)
+                client, hub, _ = _set_up(demo, stack)
                 client.unlock(TECHNICIAN, demo.passphrase)
                 demo.say(f"The kit is unlocked by technician '{TECHNICIAN}'.")
-                _main_job(demo, client)
+                hub.enrol(client)
+                _main_job(demo, client, hub)
         except FieldKitError as error:
             detail = f"{error.what} {error.next_step}"
             demo.claim("the demo ran to its end", held=False, detail=detail)
@@ -153,7 +154,10 @@ def show_demo(*, seed: int, keep: bool) -> int:
     """
     with _demo(seed, keep=keep) as demo, ExitStack() as stack:
         demo.passphrase = "".join(secrets.choice(EASY_LETTERS) for _ in range(MIN_PASSPHRASE))
-        _, environment = _set_up(demo, stack)
+        client, hub, environment = _set_up(demo, stack)
+        client.unlock(TECHNICIAN, demo.passphrase)
+        hub.enrol(client)
+        client.lock()
         demo.step("The screen: touch it with the mouse, as a technician would with a finger")
         demo.say(f"Unlock it as '{TECHNICIAN}' with the passphrase: {demo.passphrase}")
         demo.say(
@@ -162,7 +166,10 @@ def show_demo(*, seed: int, keep: bool) -> int:
         demo.say("is plugged in holds demo-calibration.hex. Close the window to end the demo.")
         screen = [sys.executable, "-m", "ui", "--socket", str(demo.run / "appliance.sock")]
         own = {"FIELDKIT_UI_STATE": str(demo.folder / "screen")}
-        return supervisor.run_along(screen, {**environment, **own})
+        ended = supervisor.run_along(screen, {**environment, **own})
+        client.unlock(TECHNICIAN, demo.passphrase)
+        _hand_over(demo, client, hub)
+        return ended
 
 
 @contextmanager
@@ -181,18 +188,16 @@ def _demo(seed: int, *, keep: bool) -> Iterator[Demo]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set_up(demo: Demo, stack: ExitStack) -> tuple[Client, dict[str, str]]:
-    """Start everything and unlock it; also gives the environment that names this kit."""
-    demo.step("A kit and a simulated car, each in processes of their own")
+def _set_up(demo: Demo, stack: ExitStack) -> tuple[Client, DemoHub, dict[str, str]]:
+    """Start everything; also gives the workshop's hub and the environment that names this kit."""
+    demo.step("A kit, its workshop and a simulated car, each in processes of their own")
     demo.run.mkdir(mode=0o700)
-    workshop_secret, workshop = new_identity()
-    del workshop_secret  # The demo's workshop is elsewhere; the recovery identity is used below.
-    demo.recovery_key, recovery = new_identity()
+    hub = make_demo_hub(demo.folder / "workshop")
     init_kit(
         demo.state,
         technicians=[(TECHNICIAN, "owner", demo.passphrase)],
-        workshop_recipient=workshop,
-        recovery_recipient=recovery,
+        workshop_recipient=hub.workshop_recipient,
+        recovery_recipient=hub.recovery_recipient,
         config=simulated_config(demo.state, demo.run / "sim"),
     )
     environment = {"FIELDKIT_STATE": str(demo.state), "FIELDKIT_RUN": str(demo.run)}
@@ -205,14 +210,15 @@ def _set_up(demo: Demo, stack: ExitStack) -> tuple[Client, dict[str, str]]:
     write_car_links(demo.state, demo.car)
     for program in (supervisor.hw_program(demo.run), supervisor.appliance_program(demo.run)):
         programs.start(supervisor.in_environment(program, environment))
+    programs.start(hub.program)
     client = stack.enter_context(Client(demo.run / "appliance.sock"))
-    names = ", ".join(f"{name} {programs.pid(name)}" for name in ("sim", "hw", "appliance"))
+    names = ", ".join(f"{name} {programs.pid(name)}" for name in NAMES)
     demo.say(f"Processes: {names}.")
     demo.say("Simulated here: car, battery, sensor registers and both backup media (two folders).")
-    return client, environment
+    return client, hub, environment
 
 
-def _main_job(demo: Demo, client: Client) -> None:
+def _main_job(demo: Demo, client: Client, hub: DemoHub) -> None:
     with resources.as_file(resources.files("appliance") / "data/demo-calibration.hex") as path:
         image, content = load_container(path), path.read_bytes()
     before = demo.memory(image.segments[0].address, image.segments[0].uncompressed_size)
@@ -224,7 +230,8 @@ def _main_job(demo: Demo, client: Client) -> None:
     _write(demo, client, job, plan, image)
     _prove(demo, client, job, image, before)
     _record(demo, client, job)
-    _open_backup(demo, backup, before)
+    _hand_over(demo, client, hub)
+    _open_backup(demo, hub, backup, before)
 
 
 def _identify(demo: Demo, client: Client, job: str) -> None:
@@ -357,11 +364,22 @@ def _record(demo: Demo, client: Client, job: str) -> None:
     demo.claim("report", is_pdf, f"{len(exported.files)} files in {folder}, {reports[0].name}")
 
 
-def _open_backup(demo: Demo, backup: m.BackupView, before: bytes) -> None:
+def _hand_over(demo: Demo, client: Client, hub: DemoHub) -> None:
+    demo.step("The workshop: the record goes there with its backups, and is proven again")
+    kit, there = hub.taken(client)
+    demo.say(f"The office's pages and the way of kits: {hub.address}")
+    jobs = sum(1 for _ in client.jobs())
+    held = kit.state == "idle" and not there["wrong"] and there["records"] >= jobs
+    counted = f"{there['records']} records and {there['blobs']} files are at the workshop"
+    why = "each signature, chain, receipt and hash holds" if held else kit.what or "see above"
+    demo.claim("workshop", held, f"{counted}; {why}")
+
+
+def _open_backup(demo: Demo, hub: DemoHub, backup: m.BackupView, before: bytes) -> None:
     demo.step("Open the backup without this software: stock ssh-keygen and age")
     copy = Path(backup.folders[0])
     _verify_with_ssh_keygen(demo, copy)
-    _decrypt_with_age(demo, copy, before)
+    _decrypt_with_age(demo, hub, copy, before)
 
 
 def _verify_with_ssh_keygen(demo: Demo, copy: Path) -> None:
@@ -381,12 +399,12 @@ def _verify_with_ssh_keygen(demo: Demo, copy: Path) -> None:
     demo.claim("ssh-keygen", ended.returncode == 0, said)
 
 
-def _decrypt_with_age(demo: Demo, copy: Path, before: bytes) -> None:
+def _decrypt_with_age(demo: Demo, hub: DemoHub, copy: Path, before: bytes) -> None:
     if (tool := shutil.which("age")) is None:
         demo.say("age is not installed here, so this is left out.")
         return
     key = demo.folder / "recovery.key"
-    output.write_new(key, f"{demo.recovery_key}\n".encode())
+    output.write_new(key, f"{hub.recovery_identity}\n".encode())
     found = False
     for item in sorted(copy.glob("*.age")):
         ended = subprocess.run(
