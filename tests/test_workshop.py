@@ -190,6 +190,26 @@ def test_a_recovery_identity_that_was_not_written_down_right_makes_no_workshop(
     assert not (folder / "keys").exists()
 
 
+def test_a_workshop_that_moved_is_found_again_and_the_kit_says_how_it_stands(
+    folder: Path,
+) -> None:
+    made_workshop(folder)
+    port, other_port = free_port(), free_port()
+    with running_stack() as stack:
+        with serving(folder, port):
+            code = workshop_json(folder, "enrol", "Van 1", "--port", str(port))["code"]
+            stack.json("sync", "enrol", code)
+            wait_for(stack, "idle")
+        job = new_job(stack)
+        wait_for(stack, "waiting")
+        with serving(folder, other_port):
+            wait_for(stack, "idle")
+        assert taken(folder)[job] == 1
+        told = stack.fieldkit("sync", "status").stdout
+        assert "last heard" in told
+        assert "Van 1" in told
+
+
 def test_a_code_of_another_workshop_or_none_enrols_nothing(folder: Path) -> None:
     made_workshop(folder)
     port = free_port()

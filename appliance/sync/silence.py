@@ -134,7 +134,7 @@ def standing(heard: Heard) -> Standing:
             heard=heard.hub_time,
             what=f"By its clock this kit has not heard the workshop for {days} days. It takes new "
             f"programming jobs for another {left_s / _HOUR_S:.1f} hours of running time.",
-            next_step=f"{sync} Should the clock be wrong, that sets it right, too.",
+            next_step=f"{sync} Should the clock be wrong, that settles it, too.",
         )
     if days >= SOON_DAYS:
         return Standing(

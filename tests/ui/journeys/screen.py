@@ -122,26 +122,31 @@ class Screen:
 
     def press(self, name: str) -> None:
         """Click a button, a row or a key."""
-        self._mouse("mousemove", *self._place_of(name), "click", 1)
+        self._x("mousemove", *self._place_of(name), "click", 1)
 
     @contextmanager
     def held(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """Keep the mouse's button down on something; what is given moves it, in pixels."""
         x, y = self._place_of(name)
-        self._mouse("mousemove", x, y, "mousedown", 1)
+        self._x("mousemove", x, y, "mousedown", 1)
         try:
-            yield lambda right, down: self._mouse("mousemove", x + right, y + down)
+            yield lambda right, down: self._x("mousemove", x + right, y + down)
         finally:
-            self._mouse("mouseup", 1)
+            self._x("mouseup", 1)
 
     def types(self, text: str, *, secret: bool = False) -> None:
         """Type on the keyboard of the screen as fast as a person may; ends with OK."""
         self._place_of("done")
         keys = {name: (one.x, one.y) for one in self.look().targets for name in one.names}
         for letter in text.lower():
-            self._mouse("mousemove", *keys["space" if letter == " " else letter], "click", 1)
+            self._x("mousemove", *keys["space" if letter == " " else letter], "click", 1)
         self.sees(f"{DOT * len(text) if secret else text}│")
         self.press("done")
+
+    def scans(self, code: str) -> None:
+        """Let a USB scanner type a code, which is a keyboard that ends with Enter."""
+        self._x("type", "--delay", 5, code)
+        self._x("key", "Return")
 
     def unlocks(self) -> None:
         """From the locked kit to wherever it opens."""
@@ -253,14 +258,14 @@ class Screen:
         """Push the largest list up by half of what is seen of it."""
         left, top, width, height = max(view.lists, key=lambda box: box[2] * box[3])
         x, y, way = left + width // 2, top + height * 3 // 4, height // 8
-        self._mouse("mousemove", x, y, "mousedown", 1)
+        self._x("mousemove", x, y, "mousedown", 1)
         for step in range(1, 5):
-            self._mouse("mousemove", x, y - step * way)
+            self._x("mousemove", x, y - step * way)
         # Off the rows: where the screen took the push for a touch, it touched nothing.
-        self._mouse("mousemove", max(left - 8, 0), y - 4 * way)
-        self._mouse("mouseup", 1)
+        self._x("mousemove", max(left - 8, 0), y - 4 * way)
+        self._x("mouseup", 1)
 
-    def _mouse(self, *words: str | int) -> None:
+    def _x(self, *words: str | int) -> None:
         subprocess.run(
             ["xdotool", *map(str, words)],
             env=self._environment,
