@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -28,6 +28,7 @@ class Reaching:
 
     found: Callable[[], None]
     _nearby: Nearby | None = None
+    _interfaces: Sequence[str] = ()
 
     @contextmanager
     def hub(
@@ -72,11 +73,14 @@ class Reaching:
         raise away
 
     def _near(self, pairing: Pairing) -> list[str]:
-        if self._nearby is None:
+        interfaces = local_addresses()
+        if interfaces != self._interfaces:
+            self.close()  # Another network came; nobody looks on that one yet.
+        if self._nearby is None and interfaces:
             authority = authority_fingerprint(pairing.authority)
             try:
-                self._nearby = Nearby(authority, self.found, local_addresses())
+                self._nearby = Nearby(authority, self.found, interfaces)
             except OSError as error:
                 log.info("The workshop cannot be looked for on the local network: %s", error)
-                return []
-        return self._nearby.addresses()
+        self._interfaces = interfaces
+        return self._nearby.addresses() if self._nearby is not None else []

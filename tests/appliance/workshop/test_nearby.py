@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.service import reaching as reaching_module
 from appliance.service.reaching import Reaching
 from appliance.sync.hubclient import HubClient, NotReached
 from appliance.sync.nearby import Nearby, announced
@@ -67,6 +68,24 @@ def test_a_workshop_that_moved_is_reached_where_the_network_says(
 ) -> None:
     found, pairing = threading.Event(), pairing_with(workshop)
     with looking(found) as reaching, announced(HERE, port_of(workshop), workshop.keys.fingerprint):
+        with pytest.raises(NotReached), reaching.hub(pairing, kit_key, hello):
+            pass
+        assert found.wait(LIMIT_S)
+        with reaching.hub(pairing, kit_key, hello) as (_, hub_time):
+            assert hub_time > 0
+
+
+def test_it_is_looked_for_in_a_network_that_comes_later(
+    workshop: Workshop, kit_key: Ed25519PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, pairing, addresses = threading.Event(), pairing_with(workshop), list[str]()
+    monkeypatch.setattr(reaching_module, "local_addresses", lambda: list(addresses))
+    with looking(found) as reaching, announced(HERE, port_of(workshop), workshop.keys.fingerprint):
+        for _ in range(2):
+            with pytest.raises(NotReached), reaching.hub(pairing, kit_key, hello):
+                pass
+            assert not found.is_set()
+        addresses.append(HERE)
         with pytest.raises(NotReached), reaching.hub(pairing, kit_key, hello):
             pass
         assert found.wait(LIMIT_S)
