@@ -39,11 +39,44 @@ class JobCreated(_Body, frozen=True, tag="job_created"):
     technician: str
 
 
+class MailedAgreement(_Part, frozen=True, kw_only=True):
+    """A text that the customer accepted when they sent a part in, with no technician beside them:
+    it says what was agreed, and opens no gate.
+
+    Attributes:
+        text, version, language, sha256: which; the hash is of the text's UTF-8 bytes.
+        name: as the customer typed it.
+        strokes: their drawn signature, each stroke a list of points `[x, y]` on a pad of 600 by
+            200; empty where they signed by typing alone.
+        wall: when, by the workshop's clock (RFC 3339).
+    """
+
+    text: str
+    version: int
+    language: str
+    sha256: Sha256
+    name: str
+    strokes: list[list[tuple[int, int]]] = []
+    wall: str
+
+
 class OrderTaken(_Body, frozen=True, tag="order_taken"):
-    """The job was opened for a work order of the workshop; right after its creation."""
+    """The job was opened for a work order of the workshop; right after its creation. With what
+    the customer agreed to when the order was made.
+    """
 
     order: str
     reference: str
+    agreed: list[MailedAgreement] = []
+
+    @property
+    def told(self) -> str:
+        """The reference, and what was agreed to, in one line."""
+        texts = [
+            f"{one.text} version {one.version} ({one.language}), accepted by {one.name} {one.wall}"
+            for one in self.agreed
+        ]
+        return "; ".join([self.reference, *texts])
 
 
 class DidValue(_Part, frozen=True):

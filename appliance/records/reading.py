@@ -127,7 +127,7 @@ def told(event: e.Event) -> tuple[str, str] | None:
 # What a line of the timeline says besides the kind of the event.
 _DETAILS: dict[type, str] = {
     e.JobCreated: "by {body.technician}",
-    e.OrderTaken: "{body.reference}",
+    e.OrderTaken: "{body.told}",
     e.Identified: "{body.ecu} over {body.link}",
     e.BackupMade: "{body.backup}",
     e.BackupVerified: "{body.backup}",

@@ -43,7 +43,7 @@ def open_order(book: Book, text: str) -> JobView:
         Customer(order.customer, order.phone, order.email),
         car,
         _complaint(order),
-        OrderTaken(order=order.order, reference=order.reference),
+        OrderTaken(order=order.order, reference=order.reference, agreed=order.agreed),
     )
     return book.view(job)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from appliance.records.events import MailedAgreement
 from appliance.reference import PATTERN
 from appliance.sync.record import Uuid7
 from hw.plan import Sha256
@@ -18,26 +19,6 @@ OPEN: tuple[OrderState, ...] = ("booked", "on_the_way", "at_the_bench")
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
-
-
-class Agreed(_Strict, frozen=True, kw_only=True):
-    """A text that the customer accepted with the order.
-
-    Attributes:
-        text, version, language, sha256: which; the hash is of the text's UTF-8 bytes.
-        name: as the customer typed it.
-        strokes: their drawn signature, each stroke a list of points `[x, y]` on a pad of 600 by
-            200; empty where they signed by typing alone.
-        wall: when, by the workshop's clock (RFC 3339).
-    """
-
-    text: str
-    version: int
-    language: str
-    sha256: Sha256
-    name: str
-    strokes: list[list[tuple[int, int]]] = []
-    wall: str
 
 
 class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
@@ -71,7 +52,7 @@ class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
     symptoms: str = ""
     tried: str = ""
     photos: list[Sha256] = []
-    agreed: list[Agreed] = []
+    agreed: list[MailedAgreement] = []
     made: str
 
     @property

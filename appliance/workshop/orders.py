@@ -20,10 +20,11 @@ from peewee import IntegrityError
 
 from appliance.identity.wallclock import rfc3339
 from appliance.ids import uuid7
+from appliance.records.events import MailedAgreement
 from appliance.records.view import folded
 from appliance.reference import ALPHABET, LETTERS, reference_of
 from appliance.sync.change import EVERY_KIT
-from appliance.sync.order import OPEN, Agreed, Order, OrderGone, OrderState, Way
+from appliance.sync.order import OPEN, Order, OrderGone, OrderState, Way
 from appliance.workshop.audit import note
 from appliance.workshop.errors import Conflict, HubUnavailable, NotThere
 from appliance.workshop.feed import publish
@@ -65,7 +66,7 @@ class Booking(Struct, frozen=True, kw_only=True):
     symptoms: str = ""
     tried: str = ""
     photos: list[str] = []
-    agreed: list[Agreed] = []
+    agreed: list[MailedAgreement] = []
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.identity.wallclock import rfc3339
+from appliance.records.events import MailedAgreement
 from appliance.sync.change import TextIssued
-from appliance.sync.order import Agreed, Order
+from appliance.sync.order import Order
 from appliance.workshop.errors import HubError, NotThere
 from appliance.workshop.limits import within
 from appliance.workshop.office.pages import Office, Visit
@@ -61,7 +62,7 @@ class _Sent:
     once: str
     signed: str = ""
     photos: list[str] = field(default_factory=list)
-    agreed: list[Agreed] = field(default_factory=list)
+    agreed: list[MailedAgreement] = field(default_factory=list)
 
 
 def routes(office: Office) -> Sequence[Route]:
@@ -176,8 +177,10 @@ class _MailIn:
         if sent.agreed and not 0 < len(sent.signed) <= LONGEST["customer"]:
             wrong["signed"] = "Type your name as your signature."
 
-    def _agreed(self, text: TextIssued, name: str, strokes: list[list[tuple[int, int]]]) -> Agreed:
-        return Agreed(
+    def _agreed(
+        self, text: TextIssued, name: str, strokes: list[list[tuple[int, int]]]
+    ) -> MailedAgreement:
+        return MailedAgreement(
             text=text.name,
             version=text.version,
             language=text.language,

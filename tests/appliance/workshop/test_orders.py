@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.records.events import MailedAgreement
 from appliance.reference import PATTERN
 from appliance.service.book import Book
 from appliance.service.orders import open_order, order_shown, orders_shown
@@ -98,6 +100,17 @@ BOOKING = Booking(
     symptoms="Stalls when hot.",
     fault_codes="P0606",
     tried="New relay.",
+    agreed=[
+        MailedAgreement(
+            text="terms",
+            version=1,
+            language="en",
+            sha256="0" * 64,
+            name="Zoë Müller",
+            strokes=[[(1, 2), (600, 200)]],
+            wall="2026-11-27T08:00:00Z",
+        )
+    ],
 )
 
 
@@ -107,7 +120,7 @@ def book(workshop: Workshop, kit: str = "", **changed: object) -> Kept:
 
 
 def test_an_order_comes_to_a_kit_and_its_job_opens_with_what_it_says(
-    kit: Kit, other: Kit, workshop: Workshop
+    kit: Kit, other: Kit, workshop: Workshop, tmp_path: Path
 ) -> None:
     kept = book(workshop)
     assert re.match(PATTERN, kept.order.reference)
@@ -120,9 +133,20 @@ def test_an_order_comes_to_a_kit_and_its_job_opens_with_what_it_says(
     assert job.complaint == "Stalls when hot.\nFault codes: P0606\nTried: New relay."
     created, taken = kit.book.events(job.job, 0, 0)
     assert (created.kind, taken.kind) == ("job_created", "order_taken")
-    assert taken.body == {"order": kept.order.order, "reference": kept.order.reference}
+    agreed = msgspec.to_builtins(kept.order.agreed)
+    assert taken.body == {
+        "order": kept.order.order,
+        "reference": kept.order.reference,
+        "agreed": agreed,
+    }
+    assert [one["name"] for one in agreed] == ["Zoë Müller"]
     assert open_order(kit.book, kept.order.reference).job == job.job, "it is opened once"
     kit.book.verify(job.job)
+    report = tmp_path / "report.pdf"
+    report.write_bytes(kit.book.report(job.job).content)
+    words = ["pdftotext", "-layout", str(report), "-"]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert f"{kept.order.reference}; terms version 1 (en), accepted by" in " ".join(shown.split())
 
     assert kit.hand_over() == Handover(handed_over=1)
     now = workshop.hub.orders.get(kept.order.order)
