@@ -155,7 +155,10 @@ def check_downwards(stack: Stack, folder: Path) -> None:
     assert workshop_json(folder, "publish", "profile", str(file))["version"] == 1
     (folder / "terms.txt").write_text("We take care.")
     workshop_json(folder, "publish", "text", "terms", "en", str(folder / "terms.txt"))
+    workshop_json(folder, "publish", "revocation", "profile", "generic-uds")
     view = wait_for(stack, "idle")
+    names = [one["name"] for one in stack.json("profile", "list")["profiles"]]
+    assert ("sim-engine" in names, "generic-uds" in names) == (True, False)
     assert ["does not hold" in why for why in view.changes_put_aside] == [True]
     (order,) = stack.json("order", "list")["orders"]
     assert (order["reference"], order["complaint"]) == (reference, "Stalls.")

@@ -73,11 +73,22 @@ def publish(
 
 
 def changes_for(tables: Models, kit: str, after: int) -> Changes:
-    """A page of what there is for a kit after a number, and how far the feed goes."""
-    changes = tables.changes
+    """A page of what there is for a kit after a number, and how far the feed goes.
+
+    Of each subject only the newest change for this kit is given out: a kit that comes late, or new,
+    is told of no customer whose order is over.
+    """
+    changes, later = tables.changes, tables.changes.alias()
+    replaced = later.select().where(
+        (later.kind == changes.kind)
+        & (later.subject == changes.subject)
+        & (later.version > changes.version)
+        & later.kit.in_((EVERY_KIT, kit))
+    )
     query = (
         changes.select()
         .where((changes.number > after) & changes.kit.in_((EVERY_KIT, kit)))
+        .where(~fn.EXISTS(replaced))
         .order_by(changes.number)
         .limit(PAGE + 1)
     )

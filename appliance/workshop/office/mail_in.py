@@ -89,16 +89,16 @@ class _MailIn:
             empty = Filled(dict.fromkeys(LONGEST, ""))
             return self._show(visit, _Sent(empty, secrets.token_urlsafe(24)))
         sent = self._read(visit)
-        if not sent.form.wrong:
-            self._count(visit)
-            self._take_photos(visit, sent)
-        if sent.form.wrong:
-            return self._show(visit, sent, 400)
-        booking = structs.replace(
-            sent.form.booking("mail_in"), photos=sent.photos, agreed=sent.agreed
-        )
-        kept = self.office.hub.orders.book(booking, sent.once)
-        return RedirectResponse(f"{FORM}/{kept.token}", 303)
+        try:
+            if not sent.form.wrong:
+                self._count(visit)
+                self._take_photos(visit, sent)
+            if not sent.form.wrong:
+                return self._book(sent)
+        except HubError as error:  # Nobody types it all again because the hub cannot take it now.
+            sent.form.wrong["form"] = f"{error.what} {error.next_step}"
+            return self._show(visit, sent, error.status)
+        return self._show(visit, sent, 400)
 
     def status(self, visit: Visit) -> Response:
         kept, settings = self._kept(visit), self.settings
@@ -145,6 +145,12 @@ class _MailIn:
             most_mib=MOST_BYTES >> 20,
             settings=self.settings,
         )
+
+    def _book(self, sent: _Sent) -> Response:
+        form = sent.form.booking("mail_in")
+        booking = structs.replace(form, photos=sent.photos, agreed=sent.agreed)
+        kept = self.office.hub.orders.book(booking, sent.once)
+        return RedirectResponse(f"{FORM}/{kept.token}", 303)
 
     # What came --------------------------------------------------------------------------------
 
