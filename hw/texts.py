@@ -3,8 +3,8 @@
 `NAME.LANGUAGE.VERSION.txt` holds the text and nothing else, in UTF-8; its first line is the title.
 A text is named by the SHA-256 of the file, so that `sha256sum` shows what somebody signed. Those in
 `hw/texts/` come with the kit. As soon as `<state>/texts/` holds one of a name, the workshop's own
-stand in the place of all of that name. In each language the highest version is the one that holds;
-older ones stay where they are.
+stand in the place of all of that name. The languages of a text share its versions: the highest one
+holds, in the languages that there are of it; older ones stay where they are.
 """
 
 from __future__ import annotations
@@ -61,8 +61,12 @@ def kept_texts(state: Path, name: TextName) -> Texts:
         BadInputError: a file cannot be read. What is unknown is not signed.
     """
     own, shipped = list(_read(state / FOLDER, name)), list(_read(SHIPPED, name))
-    rising = sorted(own or shipped, key=lambda text: text.version)
-    return Texts(held={text.language: text for text in rising}, all=[*own, *shipped])
+    choice = own or shipped
+    newest = max((text.version for text in choice), default=0)
+    return Texts(
+        held={text.language: text for text in choice if text.version == newest},
+        all=[*own, *shipped],
+    )
 
 
 def file_name(name: TextName, language: str, version: int) -> str:

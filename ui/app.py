@@ -36,6 +36,7 @@ PAGES: dict[str, str] = {
     "vehicle": "ui.screens.vehicle.VehiclePage",
     "work": "ui.screens.work.WorkPage",
     "plan": "ui.screens.plan.PlanPage",
+    "agree": "ui.screens.agree.AgreePage",
     "gates": "ui.screens.gates.GatesPage",
     "acknowledge": "ui.screens.acknowledge.AcknowledgePage",
     "write": "ui.screens.write.WritePage",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from appliance.client import messages
+from hw.texts import kept_texts
 from tests.ui.looks import tree
 from ui import i18n, manual
 from ui.manual import HelpState
 from ui.models import words
 from ui.models.about import AboutState
 from ui.models.acknowledge import AcknowledgeState
+from ui.models.agree import AgreeState
 from ui.models.backups import BackupRow, BackupsState, CopyRow
 from ui.models.gates import GateRow, GatesState
 from ui.models.home import HomeState
@@ -293,7 +297,7 @@ def gates(*states: str) -> tuple[GateRow, ...]:
             reason="Medium B is missing." if state == "refused" else "",
             next_step="Plug it in and check again." if state == "refused" else "",
         )
-        for (gate, title), state in zip(TITLES.items(), states, strict=True)
+        for (gate, title), state in zip(TITLES.items(), states, strict=False)
     )
 
 
@@ -350,6 +354,14 @@ MESSAGES = (
                   next_step="Do not drive this car. Its job stands first on the home screen."),
     MessagesState(kind="error", what="There is no job 0197.", next_step="See the list.", yes="OK"),
 )  # fmt: skip
+
+
+def signed(shell: Any) -> None:
+    """Something is drawn on the pad."""
+    shell.page.ids.pad.strokes = [
+        [(250 + 6 * n, 150 + int(60 * math.sin(n / 3)), 20 * n) for n in range(60)],
+        [(700, 190, 1400)],
+    ]
 
 
 def pressed(shell: Any) -> None:
@@ -452,6 +464,26 @@ NETWORKS = tuple(
     )
 )
 
+NOT_SIGNED = (
+    *gates("passed", "passed", "passed"),
+    GateRow(
+        gate=words.AGREEMENT,
+        title="",
+        state="refused",
+        reason="The customer has not signed the text 'immobiliser' for this job.",
+        next_step="Have the customer read the text on the screen and sign it.",
+    ),
+    *gates("passed", "passed", "passed", "waiting")[3:],
+)
+AGREE = AgreeState(
+    title="Work on keys and the immobiliser", sha256="ab" * 32, language="en",
+    other_language="af", number=1, count=2,
+    paragraphs=tuple(
+        kept_texts(Path("/nowhere"), "immobiliser").held["en"].content.split("\n")[1:]
+    ),
+)  # fmt: skip
+SIGNING = replace(AGREE, read=True, customer="Thandi Nkosi", can_sign=True, signing=True)
+
 STOPS = (
     Stop("unlock", "unlock", UnlockState(technicians=TECHNICIANS, technician="Thandi",
          can_try=True),
@@ -497,6 +529,15 @@ STOPS = (
          window=WINDOW, volts=13.9, in_window=True, can_go_on=True), READY),
     Stop("gates-no-voltage", "gates", GatesState(rows=gates("waiting", "waiting", "waiting",
          "waiting"), window=WINDOW, volts_reason="The sensor is silent."), NO_VOLTAGE),
+    Stop("gates-not-signed", "gates", GatesState(rows=NOT_SIGNED, window=WINDOW, volts=13.9,
+         in_window=True, can_agree=True), READY),
+    Stop("agree", "agree", AGREE),
+    Stop("agree-read", "agree", replace(AGREE, read=True, customer="Thandi Nkosi", can_sign=True),
+         then=lambda shell: shell.page.ask()),
+    Stop("agree-pad", "agree", SIGNING, then=signed),
+    Stop("agree-too-short", "agree", replace(SIGNING, what="What was drawn is too short for a "
+         "signature.", next_step="Clear the pad and have the customer sign with their whole "
+         "name."), then=signed),
     Stop("acknowledge", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK)),
     Stop("acknowledge-hold", "acknowledge", AcknowledgeState(title=PLAN.title, risk_text=RISK,
          has_passphrase=True, can_hold=True, holding=True, held_s=1.8, part=0.6), then=pressed),
@@ -619,6 +660,11 @@ def in_language(state: S) -> S:
         changes["gate_word"] = words.gate_state(gate)
     if (outcome := getattr(state, "outcome", "")) and hasattr(state, "outcome_word"):
         changes["outcome_word"] = words.outcome(outcome)
+    if isinstance(state, AgreeState) and state.title:
+        lines = (
+            kept_texts(Path("/nowhere"), "immobiliser").held[i18n.language()].content.split("\n")
+        )
+        changes |= {"title": lines[0], "paragraphs": tuple(lines[1:])}
     for name in ("unfinished", "today", "drafts", "found"):
         rows = getattr(state, name, ())
         if rows and isinstance(rows[0], JobRow):

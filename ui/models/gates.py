@@ -1,8 +1,8 @@
-"""The four gates before a write: each waiting, working, passed or refused, with reason and step."""
+"""The gates before a write: each waiting, working, passed or refused, with reason and step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -31,11 +31,12 @@ class GateRow(Struct, frozen=True, kw_only=True):
 
 class GatesState(PickingState, frozen=True, kw_only=True):
     """Attributes:
-    rows: the four gates, in order.
+    rows: the gates of this plan, in order.
     volts: now, None where there is none; `volts_reason` says why.
     window: limits of the plan in hand.
     in_window: a write could begin at this voltage; None where that cannot be said.
     can_go_on: every gate but the acknowledgment has passed, so that it can be given.
+    can_agree: the customer's agreement is missing, or not good.
     can_back_up: the backup is what is missing, and it can be made from here.
     wants_file: it was refused because the ECU gives no memory: a known-good file must stand in,
         which is chosen from a stick.
@@ -47,16 +48,23 @@ class GatesState(PickingState, frozen=True, kw_only=True):
     window: Window | None = None
     in_window: bool | None = None
     can_go_on: bool = False
+    can_agree: bool = False
     can_back_up: bool = False
     wants_file: bool = False
 
 
 class GatesModel(Picking[GatesState]):
-    """Asks the gates. No permit is made here, and nothing but reads is sent."""
+    """Asks the gates. No permit is made here, and nothing but reads is sent.
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(GatesState(rows=_all("waiting")), shared)
+    Args:
+        shared: the screen's parts.
+        agree: leads to what the customer must sign.
+    """
+
+    def __init__(self, shared: Shared, agree: Callable[[], None]) -> None:
+        super().__init__(GatesState(rows=tuple(map(_waiting, words.GATES))), shared)
         self._plan = ""
+        self._agree = agree
         shared.backend.subscribe(lambda _seen: self._look())
 
     def open(self) -> None:
@@ -73,7 +81,17 @@ class GatesModel(Picking[GatesState]):
         if plan is None:
             return
         self._plan = plan.digest
-        self._change(rows=_all("working"), can_go_on=False, can_back_up=False, wants_file=False)
+        self._change(
+            # The acknowledgment is the technician's: it waits while the others work.
+            rows=tuple(
+                _waiting(gate) if gate == ACKNOWLEDGMENT else _row(gate, "working")
+                for gate in self._gates()
+            ),
+            can_go_on=False,
+            can_agree=False,
+            can_back_up=False,
+            wants_file=False,
+        )
         self._ask(lambda client: client.check(job, plan.file), self._checked, self._failed)
 
     def refused(self, results: Sequence[GateResult]) -> None:
@@ -106,6 +124,11 @@ class GatesModel(Picking[GatesState]):
         )
         self._ask(lambda client: client.backup_make(request), self._backed_up, self._not_backed_up)
 
+    def agree(self) -> None:
+        """Back to what the customer must sign."""
+        if self.state.can_agree:
+            self._agree()
+
     def go_on(self) -> None:
         """On to the acknowledgment."""
         if self.state.can_go_on:
@@ -129,15 +152,16 @@ class GatesModel(Picking[GatesState]):
         rows = tuple(
             _told(result)
             if (result := told.get(gate)) is not None and (acknowledged or gate != ACKNOWLEDGMENT)
-            else _row(gate, "waiting")
-            for gate in words.GATES
+            else _waiting(gate)
+            for gate in dict.fromkeys((*self._gates(), *told))
         )
         refused = {row.gate for row in rows if row.state == "refused"}
-        asked = all(gate in told for gate in words.GATES)
+        asked = all(gate in told for gate in self._gates())
         desk = self._shared.desk.state
         self._change(
             rows=rows,
             can_go_on=asked and not refused - {ACKNOWLEDGMENT},
+            can_agree=words.AGREEMENT in refused,
             can_back_up="DUAL_BACKUP" in refused and bool(desk.profile) and not desk.recovers,
         )
 
@@ -156,13 +180,20 @@ class GatesModel(Picking[GatesState]):
             rows=tuple(
                 _row(gate, "refused", error.what, error.next_step)
                 if gate == named
-                else _row(gate, "waiting")
-                for gate in words.GATES
+                else _waiting(gate)
+                for gate in self._gates()
             ),
             can_go_on=False,
+            can_agree=False,
             can_back_up=bool(self._shared.desk.state.profile) and named == "DUAL_BACKUP",
         )
         self._tell(error)
+
+    def _gates(self) -> tuple[str, ...]:
+        """The gates of the plan in hand, the technician's own word last."""
+        plan = self._shared.desk.plan
+        more = (words.AGREEMENT,) if plan and plan.agreements else ()
+        return (*(gate for gate in words.GATES if gate != ACKNOWLEDGMENT), *more, ACKNOWLEDGMENT)
 
 
 def _row(gate: str, state: RowState, reason: str = "", next_step: str = "") -> GateRow:
@@ -171,9 +202,8 @@ def _row(gate: str, state: RowState, reason: str = "", next_step: str = "") -> G
     )
 
 
-def _all(state: RowState) -> tuple[GateRow, ...]:
-    # The acknowledgment is the technician's: it waits while the others work.
-    return tuple(_row(gate, "waiting" if gate == ACKNOWLEDGMENT else state) for gate in words.GATES)
+def _waiting(gate: str) -> GateRow:
+    return _row(gate, "waiting")
 
 
 def _told(result: GateResult) -> GateRow:

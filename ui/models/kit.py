@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ui.models.about import AboutModel
 from ui.models.acknowledge import AcknowledgeModel
+from ui.models.agree import AgreeModel
 from ui.models.backend import Asks, Backend, Post, Seen
 from ui.models.backups import BackupsModel
 from ui.models.desk import Desk, DeskState
@@ -41,7 +42,7 @@ from ui.models.workshop import WorkshopModel
 from ui.models.write import WriteModel
 
 OF_A_JOB: frozenset[Screen] = frozenset(
-    {"vehicle", "work", "plan", "gates", "acknowledge", "result"}
+    {"vehicle", "work", "plan", "agree", "gates", "acknowledge", "result"}
 )
 """Screens that show the job in hand, so that it must be on the desk."""
 
@@ -100,7 +101,8 @@ class Kit:
         self.vehicle = VehicleModel(shared, preferences.link)
         self.plan = PlanModel(shared)
         self.work = WorkModel(shared, self.vehicle, self.plan.compile)
-        self.gates = GatesModel(shared)
+        self.agree = AgreeModel(shared)
+        self.gates = GatesModel(shared, self.agree.sign_anew)
         self.write = WriteModel(shared, self._write_ended)
         self.acknowledge = AcknowledgeModel(shared, self.gates, self.write.started)
         self.recovery = RecoveryModel(shared, self.plan)
@@ -124,6 +126,7 @@ class Kit:
             "vehicle": self.vehicle.open,
             "work": self.work.open,
             "plan": self.plan.open,
+            "agree": self.agree.open,
             "gates": self.gates.open,
             "acknowledge": self.acknowledge.open,
             "result": self.result.open,

@@ -16,6 +16,7 @@ BACK: dict[Screen, Screen] = {
     "vehicle": "home",
     "work": "vehicle",
     "plan": "work",
+    "agree": "plan",
     "gates": "plan",
     "acknowledge": "gates",
     "result": "home",
@@ -25,7 +26,7 @@ BACK: dict[Screen, Screen] = {
     "orders": "home",
 }
 """Where 'back' leads from each screen; from the others nowhere."""
-ON_THE_WAY: frozenset[Screen] = frozenset({"plan", "gates", "acknowledge"})
+ON_THE_WAY: frozenset[Screen] = frozenset({"plan", "agree", "gates", "acknowledge"})
 """Screens from a plan to its write."""
 
 

@@ -34,7 +34,7 @@ class WhatIf(Struct, frozen=True, kw_only=True):
 class PlanState(AskingState, frozen=True, kw_only=True):
     """Attributes:
     title, ecu, link: what is written, and where.
-    risk_class: coding, programming or restore.
+    risk_class: coding, programming, restore, immobiliser or dtc_modification.
     recovers: it finishes an interrupted write.
     head: lines before the steps.
     steps: every request to the ECU, in order.
@@ -83,9 +83,10 @@ class PlanModel(Asking[PlanState]):
         self._ask(action, lambda plan: self._compiled(plan, recovers=recovers))
 
     def go_on(self) -> None:
-        """On to the gates."""
-        if self.state.digest:
-            self._shared.navigation.go("gates")
+        """On to the gates, by way of what the customer must sign."""
+        plan = self._shared.desk.plan
+        if plan is not None:
+            self._shared.navigation.go("agree" if plan.agreements else "gates")
 
     def _compiled(self, plan: messages.PlanView, *, recovers: bool) -> None:
         self._shared.desk.take_plan(plan, recovers=recovers)

@@ -15,6 +15,7 @@ Screen = Literal[
     "vehicle",
     "work",
     "plan",
+    "agree",
     "gates",
     "acknowledge",
     "write",
@@ -26,7 +27,9 @@ Screen = Literal[
 ]
 
 GATES = ("VOLTAGE_CHECK", "DUAL_BACKUP", "CHECKSUM_MATCH", "USER_ACKNOWLEDGMENT")
-"""The four gates, in the order in which they are asked."""
+"""The gates of every write, in the order in which they are asked."""
+AGREEMENT = "CUSTOMER_AGREEMENT"
+"""The gate that joins them where the plan needs the customer's agreement."""
 
 
 def job_state(state: str) -> str:
@@ -113,6 +116,7 @@ def event(kind: str) -> str:
         "plan_compiled": _("Plan made"),
         "gates_checked": _("Gates asked"),
         "acknowledged": _("Risk acknowledged"),
+        "agreement_signed": _("Agreement signed"),
         "write_started": _("Write started"),
         "gate": _("Gate"),
         "step_started": _("Step begun"),
@@ -157,6 +161,7 @@ def gate_title(gate: str) -> str:
         "DUAL_BACKUP": _("Two backups"),
         "CHECKSUM_MATCH": _("Checksums and ECU"),
         "USER_ACKNOWLEDGMENT": _("Your acknowledgment"),
+        AGREEMENT: _("Agreement of the customer"),
     }.get(gate, gate)
 
 

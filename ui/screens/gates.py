@@ -1,4 +1,4 @@
-"""Gates: the voltage, and the four gates with what each said."""
+"""Gates: the voltage, and the gates with what each said."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from tests.stack import (
 )
 
 ECU, PROFILE = "engine", "sim-engine"
+CLUSTER, CLUSTER_PROFILE = "cluster", "sim-cluster"
 CUSTOMER = "Fleet Ltd"
 CALIBRATION = 0x8000
 SIZE = 16 * 1024
@@ -110,6 +111,23 @@ class Kit(Stack):
             )
         return job, data
 
+    def planned_keys(self, vehicle: str, keys: int) -> str:
+        """A job whose plan learns keys into the cluster, ready for what the customer must sign."""
+        link = self.link(CLUSTER, "can")
+        with self.client() as client:
+            job = client.job_new(CUSTOMER, vehicle).job
+            client.identify(link, CLUSTER_PROFILE, job)
+            client.backup_make(m.BackupMake(link=link, profile=CLUSTER_PROFILE, job=job))
+            client.plan_code(
+                m.PlanCode(
+                    link=link,
+                    profile=CLUSTER_PROFILE,
+                    job=job,
+                    settings=[f"immobiliser.keys={keys}"],
+                )
+            )
+        return job
+
     def state_of(self, job: str) -> str:
         """What the kit says of a job."""
         with self.client() as client:
@@ -149,6 +167,8 @@ def _car(folder: Path) -> supervisor.Program:
 
 
 def _make_quick(state: Path) -> None:
-    path = state / "profiles" / f"{PROFILE}.toml"
-    path.write_text(quick_profile(path.read_text(), TIMES, SIZE))
-    sign_profile(unlock(state, TECHNICIAN, PASSPHRASE), path)
+    unlocked = unlock(state, TECHNICIAN, PASSPHRASE)
+    for name in (PROFILE, CLUSTER_PROFILE):
+        path = state / "profiles" / f"{name}.toml"
+        path.write_text(quick_profile(path.read_text(), TIMES, SIZE))
+        sign_profile(unlocked, path)

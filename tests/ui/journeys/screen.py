@@ -25,6 +25,8 @@ from tests.ui.journeys.window import Target, View
 LIMIT_S = 100.0
 LOOK_LIMIT_S = 10.0
 END_LIMIT_S = 10.0
+SIGNING_S = 0.8
+"""A hand does not sign faster."""
 POLL_S = 0.03
 DOT = "●"
 TROUBLE = "✗  "
@@ -170,6 +172,27 @@ class Screen:
         while not SPOKEN & set((view := self.hears_the_gates()).words):
             self.press("Check again")  # The ECU, or a process, was not there yet.
         return view
+
+    def has_it_signed(self, name: str) -> None:
+        """The customer reads the text to its end, gives their name and signs with a finger."""
+        while not (view := self.until(lambda view: view.lists, "the text")).says("Who signs?"):
+            self._scroll(view)
+        self.press("Name")
+        self.types(name)
+        self.press("Sign")
+        self.sees("sign in the field with a finger")
+        self._draws()
+        self.press("That is my signature")
+
+    def _draws(self) -> None:
+        """A wave across the middle of the screen, at the speed of a hand."""
+        left, middle = 200, 240
+        self._x("mousemove", left, middle, "mousedown", 1)
+        end, step = time.monotonic() + SIGNING_S, 0
+        while step < 12 or time.monotonic() < end:
+            step += 1
+            self._x("mousemove", left + 30 * (step % 12), middle + 25 * (step % 2))
+        self._x("mouseup", 1)
 
     def hears_the_gates(self) -> View:
         """Wait until the gates that were asked have spoken, or could not be asked."""

@@ -20,6 +20,7 @@ from appliance.client import ApiError, Client, FieldKitError, NotRunning
 from appliance.client import messages as m
 from hw.messages import GATES, GateResult, RunInfo, Status
 from hw.plan import VoltageWindow
+from hw.statements import TextName
 
 PASSPHRASE = "correct horse battery staple"
 WINDOW = VoltageWindow(
@@ -109,6 +110,23 @@ def order_view(reference: str, **fields: Any) -> m.OrderView:
     return m.OrderView(**told | fields)
 
 
+def agreement(
+    text: TextName, language: str = "en", version: int = 1, customer: str = ""
+) -> m.AgreementView:
+    """A text as the appliance shows it; which it is stands in its words."""
+    return m.AgreementView(
+        text=text,
+        title=f"{text} {language}",
+        version=version,
+        language=language,
+        languages=["af", "de", "en"],
+        content=f"{text} {language}\n\nWords of version {version}.\n",
+        sha256=f"{text} {language} {version}",
+        customer=customer,
+        wall="2026-03-01T10:00:00Z" if customer else "",
+    )
+
+
 def plan_view(job: str = "j1", digest: str = "ab" * 32) -> m.PlanView:
     return m.PlanView(
         digest=digest,
@@ -196,6 +214,9 @@ class FakeAppliance:
     jobs: list[m.JobView] = field(default_factory=list)
     record: list[m.JobEvent] = field(default_factory=list)
     plan: m.PlanView = field(default_factory=plan_view)
+    signed: list[tuple[str, m.Agree]] = field(default_factory=list)
+    """What customers signed, each with its job."""
+    text_version: int = 1
     media_b: MediumState = "present"
     gates: list[GateResult] = field(default_factory=gate_results)
     refuses: dict[str, FieldKitError] = field(default_factory=dict)
@@ -302,6 +323,31 @@ class FakeClient(Client):
 
         okay: m.Okay = self._ask("sync_enrol", usual, code)
         return okay
+
+    # Agreements -------------------------------------------------------------------------------
+
+    def agreements(self, job: str, plan: str = "", language: str = "") -> m.Agreements:
+        names = self._it.plan.agreements
+
+        def usual() -> m.Agreements:
+            signed = {request.text: request.customer for _job, request in self._it.signed}
+            return m.Agreements(
+                agreements=[
+                    agreement(name, language, self._it.text_version, signed.get(name, ""))
+                    for name in names
+                ]
+            )
+
+        reply: m.Agreements = self._ask("agreements", usual, job, plan, language)
+        return reply
+
+    def agree(self, job: str, request: m.Agree) -> m.Okay:
+        def usual() -> m.Okay:
+            self._it.signed.append((job, request))
+            return m.Okay(what="Signed.")
+
+        reply: m.Okay = self._ask("agree", usual, job, request)
+        return reply
 
     # Work orders ------------------------------------------------------------------------------
 
