@@ -60,10 +60,11 @@ class Freight:
         """
         if blob.kind in ("plan", "payload", "container"):
             return BytesIO(self.book.store.blob(blob.sha256))
-        for path in self._copies(blob):
-            with suppress(OSError):
-                if path.stat().st_size == blob.size and _is(path, blob):
-                    return path.open("rb")
+        for medium in media_of(self.media):
+            with suppress(OSError):  # It was pulled, or is failing; the other one has a copy.
+                for path in medium.store.glob(f"*/{_name(blob)}"):
+                    if path.stat().st_size == blob.size and _is(path, blob):
+                        return path.open("rb")
         raise BlobAway(
             f"No medium that is there has the file {blob.sha256[:16]}… of a backup.",
             "Insert a medium with the backup; the rest is handed over meanwhile.",
@@ -82,10 +83,11 @@ class Freight:
                 continue
         return None
 
-    def _copies(self, blob: BlobRef) -> Sequence[Path]:
-        names = {"manifest": MANIFEST, "manifest_signature": SIGNATURE}
-        name = names.get(blob.kind, f"{blob.sha256}.age")
-        return [path for one in media_of(self.media) for path in one.store.glob(f"*/{name}")]
+
+def _name(blob: BlobRef) -> str:
+    """Of its file in a backup's folder."""
+    names = {"manifest": MANIFEST, "manifest_signature": SIGNATURE}
+    return names.get(blob.kind, f"{blob.sha256}.age")
 
 
 def _is(path: Path, blob: BlobRef) -> bool:

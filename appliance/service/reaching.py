@@ -11,7 +11,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.sync.hubclient import HubClient, NotReached
-from appliance.sync.nearby import Nearby, local_addresses
+from appliance.sync.nearby import Nearby, NearbyError, local_addresses
 from appliance.sync.pairing import Pairing, authority_fingerprint
 
 log = logging.getLogger("fieldkit.sync")
@@ -80,7 +80,7 @@ class Reaching:
             authority = authority_fingerprint(pairing.authority)
             try:
                 self._nearby = Nearby(authority, self.found, interfaces)
-            except OSError as error:
+            except (OSError, NearbyError) as error:
                 log.info("The workshop cannot be looked for on the local network: %s", error)
         self._interfaces = interfaces
         return self._nearby.addresses() if self._nearby is not None else []

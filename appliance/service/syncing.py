@@ -112,10 +112,9 @@ class Syncing:
 
     def view(self) -> Sync:
         """How it stands."""
-        freight = self._freight
-        if freight is None:
+        if self._freight is None:
             return structs.replace(self._view, state=self._resting(), silence=None)
-        return structs.replace(self._view, silence=_silence(freight))
+        return self._view
 
     def now(self, *, wait: bool) -> Sync:
         """Make a pass now, with the jobs that are still worked on, too.
@@ -172,9 +171,10 @@ class Syncing:
             pairing = load_pairing(self.state)
             if pairing is None or freight is None:
                 self._reaching.close()
-                self._view = Sync(state=self._resting())
+                self._view = Sync(state=self._resting(), silence=_silence(freight))
                 return
             freight.silence.begin()
+            self._view = structs.replace(self._view, silence=_silence(freight))
             self._hand_over(freight, pairing, everything=everything)
             if everything or clock.now() - self._retired >= RETIRE_EVERY_S:
                 self._retire(freight, pairing)
@@ -215,6 +215,7 @@ class Syncing:
 
         with self._reaching.hub(pairing, freight.unlocked.kit_key, greet) as (hub, hub_time):
             freight.silence.greeted(hub_time)
+            self._view = structs.replace(self._view, silence=_silence(freight))
             pace = Pace(freight.config.kilobytes_per_s * 1000)
             way = Way(hub, pairing.signers(), freight.open_blob, may_go_on, pace, self._tell_sent)
             done = hand_over(freight.outbox, way)
@@ -289,17 +290,17 @@ class Syncing:
             self._pause_s = LOOK_S
 
 
-def _silence(freight: Freight) -> Silence | None:
-    try:
-        now = freight.silence.standing()
-    except FieldKitError:
-        return None  # The kit was locked in this moment, or its card fails: its jobs tell that.
+def _silence(freight: Freight | None) -> Silence | None:
+    """How long the workshop was not heard. Asked in a pass only: whoever looks at the kit's status
+    several times a second must not wait for its card.
+    """
+    now = freight.silence.standing() if freight is not None else None
     if now is None:
         return None
     return Silence(
         state=now.state,
         days=now.days,
-        heard=rfc3339(now.heard) if now.heard else "",
+        heard=rfc3339(now.heard),
         what=now.what,
         next_step=now.next_step,
     )

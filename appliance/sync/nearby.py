@@ -25,6 +25,8 @@ from zeroconf import (
 
 log = logging.getLogger("fieldkit.sync")
 
+NearbyError = Error
+"""What looking may fail with besides OSError."""
 SERVICE = "_fieldkit._tcp.local."
 AUTHORITY = "authority"
 """Its SHA-256 in the announcement: spares a kit to knock at other workshops."""
@@ -47,7 +49,7 @@ class Nearby:
         interfaces: this machine's addresses to look on.
 
     Raises:
-        OSError: there is no network to look on.
+        OSError, NearbyError: there is no network to look on.
     """
 
     def __init__(

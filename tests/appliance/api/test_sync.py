@@ -38,7 +38,7 @@ def test_a_kit_that_was_silent_for_long_makes_no_plan_and_does_everything_else(
     with running_kit(short_tmp) as kit:
         was_silent(short_tmp / "state", 31)
         client = kit.unlocked().client
-        silence = client.sync().silence
+        silence = client.sync_now().silence
         assert silence is not None
         assert (silence.state, silence.days) == ("refused", 31)
         assert silence.heard == "2026-11-18T11:06:40Z"
