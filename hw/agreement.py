@@ -115,12 +115,9 @@ def _vins(plan: WritePlan, profile: SignedProfile) -> list[str]:
 
 def _in(part: Sensitive, step: Step) -> bool:
     """Does a step write this part, or run it?"""
-    match step:
-        case WriteDid():
-            return step.did == part.did
-        case Routine():
-            return step.rid == part.rid
-        case Download() if part.address is not None:
-            end = step.address + step.uncompressed_size
-            return step.address < part.end and part.address < end
-    return False
+    if isinstance(step, Download) and part.address is not None:
+        end = step.address + step.uncompressed_size
+        return step.address < part.end and part.address < end
+    return (isinstance(step, WriteDid) and step.did == part.did) or (
+        isinstance(step, Routine) and step.rid == part.rid
+    )

@@ -61,10 +61,9 @@ def kept_texts(state: Path, name: TextName) -> Texts:
         BadInputError: a file cannot be read. What is unknown is not signed.
     """
     own, shipped = list(_read(state / FOLDER, name)), list(_read(SHIPPED, name))
-    choice = own or shipped
-    newest = max((text.version for text in choice), default=0)
+    rising = sorted(own or shipped, key=lambda text: text.version)
     return Texts(
-        held={text.language: text for text in choice if text.version == newest},
+        held={text.language: text for text in rising if text.version == rising[-1].version},
         all=[*own, *shipped],
     )
 

@@ -13,7 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hw.agreement import FLOOR, check_agreement, needed_texts
 from hw.errors import BadInputError, FieldKitError, RefusedError
 from hw.messages import Agreement
-from hw.plan import Download, IdentityValue, Risk, RiskClass, Routine, Session, Step, WriteDid
+from hw.plan import (
+    CheckDid,
+    Download,
+    IdentityValue,
+    Risk,
+    RiskClass,
+    Routine,
+    Session,
+    Step,
+    WriteDid,
+)
 from hw.sim.fleet import VIN
 from hw.sshsig import SignatureError, public_line, sign
 from hw.statements import (
@@ -122,12 +132,30 @@ def test_configuration_adds_to_its_own_class_alone(case: Case) -> None:
     ]
 
 
+def _routine(rid: int) -> Routine:
+    return Routine(sub_function=1, rid=rid, option="", expect="00", purpose="other", timeout_s=1.0)
+
+
+def _download(address: int, size: int) -> Download:
+    return Download(
+        payload=0,
+        address=address,
+        address_width=4,
+        length_width=4,
+        data_format=0,
+        uncompressed_size=size,
+    )
+
+
 @pytest.mark.parametrize(
     ("step", "touches"),
     [
         (WriteDid(did=0x0601, data="01"), True),
         (WriteDid(did=0x0600, data="01"), False),
         (Session(session=1), False),
+        (CheckDid(did=0x0601, expect="01"), False),
+        (_routine(0x0601), False),
+        (_download(0x0601, 1), False),
     ],
 )
 def test_a_sensitive_did_makes_the_plan_need_its_text_whatever_it_calls_itself(
@@ -141,10 +169,6 @@ def test_a_sensitive_did_makes_the_plan_need_its_text_whatever_it_calls_itself(
         assert case.needed() == (["immobiliser"] if touches else [])
 
 
-def _routine(rid: int) -> Routine:
-    return Routine(sub_function=1, rid=rid, option="", expect="00", purpose="other", timeout_s=1.0)
-
-
 @pytest.mark.parametrize(("rid", "touches"), [(0x0310, True), (0x0311, False)])
 def test_a_sensitive_routine_needs_its_text(case: Case, rid: int, touches: bool) -> None:
     case.profile = msgspec.structs.replace(
@@ -154,17 +178,6 @@ def test_a_sensitive_routine_needs_its_text(case: Case, rid: int, touches: bool)
     assert case.needed() == (["dtc_modification"] if touches else [])
     case.plan_for(WriteDid(did=0x0310, data="01"))
     assert case.needed() == []  # a DID of the same number is something else
-
-
-def _download(address: int, size: int) -> Download:
-    return Download(
-        payload=0,
-        address=address,
-        address_width=4,
-        length_width=4,
-        data_format=0,
-        uncompressed_size=size,
-    )
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 from hw.errors import BadInputError
 from hw.statements import TEXT_NAMES, TextName
-from hw.texts import FOLDER, SHIPPED, file_name, kept_texts
+from hw.texts import FOLDER, SHIPPED, Text, Texts, file_name, kept_texts
 
 
 def put(state: Path, name: str, content: str) -> str:
     """Put a text into the state folder; returns its digest."""
-    folder = state / FOLDER
+    folder = state / "texts"
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(content)
     return hashlib.sha256(content.encode()).hexdigest()
@@ -90,6 +90,17 @@ def test_a_text_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / FOLDER / "terms.en.1.txt").mkdir()
     with pytest.raises(BadInputError, match="agreement text cannot be read"):
         kept_texts(tmp_path, "terms")
+
+
+def test_a_text_is_not_changed_and_its_parts_are_named(tmp_path: Path) -> None:
+    texts = kept_texts(tmp_path, "terms")
+    for one, name in ((texts, "held"), (texts.held["en"], "content")):
+        with pytest.raises(AttributeError):
+            setattr(one, name, None)
+    with pytest.raises(TypeError):
+        Text("en", 1, "Terms")  # type: ignore[call-arg]  # that it is refused is what is shown
+    with pytest.raises(TypeError):
+        Texts({}, [])  # type: ignore[call-arg]  # as above
 
 
 def test_the_name_of_a_file_says_what_it_holds() -> None:
