@@ -90,7 +90,13 @@ def sample(kind: type | None) -> dict[str, Any] | None:
     values: dict[str, Any] = {}
     for name in getattr(kind, "__struct_fields__", ()):
         values[name] = "x"
-    special: dict[str, Any] = {"risk_digest": "0" * 64, "settings": ["a.b=c"], "what": "all"}
+    special: dict[str, Any] = {
+        "risk_digest": "0" * 64,
+        "settings": ["a.b=c"],
+        "what": "all",
+        "text": "terms",
+        "strokes": [[[1, 1, 0]]],
+    }
     for name in values:
         if name in special:
             values[name] = special[name]
