@@ -10,7 +10,7 @@ from ui.models.base import ViewModel
 from ui.models.shared import Shared
 from ui.models.words import Screen
 
-NEVER_ON: frozenset[Screen] = frozenset({"gates", "acknowledge", "write"})
+NEVER_ON: frozenset[Screen] = frozenset({"agree", "gates", "acknowledge", "write"})
 """Screens that somebody watches without touching them."""
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.ui.models.bench import Bench, Clock, Pump, make_kit
-from tests.ui.models.fake import FakeAppliance, run_info
+from tests.ui.models.fake import FakeAppliance, plan_view, run_info
 from ui.models.kit import Preferences
 
 
@@ -71,8 +72,9 @@ def test_it_is_never_dark_while_a_write_runs(bench: Bench) -> None:
     assert not is_dark(bench), "it may still run"
 
 
-@pytest.mark.parametrize("screen", ["gates", "acknowledge"])
+@pytest.mark.parametrize("screen", ["agree", "gates", "acknowledge"])
 def test_it_is_not_dark_before_a_write(bench: Bench, screen: str) -> None:
+    bench.appliance.set(plan=structs.replace(plan_view(), agreements=["terms"]))
     bench.kit.home.take("j1")
     bench.on("vehicle")
     bench.kit.navigation.go(screen)  # type: ignore[arg-type]  # one of its screens
