@@ -9,7 +9,8 @@ is asked is answered from the word that fewest jobs have; how depends on what th
 - It stands for many words and many jobs ('w'): then jobs that have it are everywhere, and the list
   of jobs is walked from its newest.
 
-In each way the other words, and the filters, are looked for in the job's own row.
+In each way the other words, and the filters, are looked for in the job's own row. Days on which few
+jobs arrived narrow it as a word does.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ FEW_WORDS, FEW_JOBS = 12, 10_000
 MOST_WORDS, LONGEST_WORD = 400, 64
 """Of one job: more is no longer something that anybody searches for."""
 MOST_ASKED = 8
+FOREVER = 1 << 62
+"""Later than any job, in seconds since 1970."""
 _WORD = re.compile(r"[^\W_]+")
 _END = "\U0010ffff"
 """Comes after every letter."""
@@ -76,14 +79,17 @@ def search_jobs(database: HubDatabase, asked: JobQuery) -> list[FoundJob]:
     words = sorted(set(words_of(asked.words)), key=len, reverse=True)[:MOST_ASKED]
     with database.reading() as tables:
         jobs = tables.jobs
-        conditions = list(_conditions(tables, asked, words))
-        found = jobs.select().order_by(jobs.number.desc()).limit(asked.limit)
-        if not words:
-            return _made(found.where(reduce(and_, conditions, jobs.number > 0)))
-        rarest = min((_Beginning(tables, word) for word in words), key=lambda one: one.count)
-        rows: dict[int, FoundJob] = {}
-        for query in rarest.narrowed(found):
-            rows |= {row.number: row for row in _made(query.where(reduce(and_, conditions)))}
+        fitting = reduce(and_, _conditions(tables, asked, words), jobs.number > 0)
+        found = jobs.select().where(fitting).order_by(jobs.number.desc()).limit(asked.limit)
+        ways: list[_Beginning | _Period] = [_Beginning(tables, word) for word in words]
+        if asked.since or asked.until:
+            ways.append(_Period(tables, asked))
+        rarest = min(ways, key=lambda way: way.count, default=None)
+        rows = {
+            row.number: row
+            for query in (rarest.narrowed(found) if rarest is not None else (found,))
+            for row in _made(query)
+        }
     return [rows[number] for number in sorted(rows, reverse=True)][: asked.limit]
 
 
@@ -152,6 +158,23 @@ class _Beginning:
                 break
             found.append(word)
         return found
+
+
+class _Period:
+    """The jobs whose last record arrived on some days, and how many there are, up to a limit."""
+
+    def __init__(self, tables: Models, asked: JobQuery) -> None:
+        self._tables = tables
+        jobs = tables.jobs
+        until = asked.until or FOREVER
+        of_period = jobs.select(jobs.number).where(jobs.received.between(asked.since, until))
+        self._few = of_period.limit(FEW_JOBS)
+        self.count: int = self._few.count()
+
+    def narrowed(self, found: Any) -> Iterator[Any]:
+        """A query for jobs, narrowed where that leaves few; the filter itself is in it already."""
+        few = self.count < FEW_JOBS
+        yield found.where(self._tables.jobs.number.in_(self._few)) if few else found
 
 
 def _conditions(tables: Models, asked: JobQuery, words: Sequence[str]) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from appliance.workshop.search import JobQuery, index_job, search_jobs
 from tests.appliance.records.sample import identified
 from tests.appliance.workshop.conftest import Workshop
 
+START = 1_000_000
 MAKES = ("Volkswagen Golf", "Toyota Hilux", "Ford Ranger", "Škoda Fabia")
 NAMES = ("Müller", "van der Merwe", "Botha", "Schmidt")
 
@@ -62,10 +63,10 @@ def filled(workshop: Workshop) -> Iterator[Filled]:
     draw = random.Random(7)
     views = [view_of(number, draw) for number in range(300)]
     with workshop.hub.database.transaction() as tables:
-        for view in views:
+        for number, view in enumerate(views):
             row = tables.jobs.create(
                 job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
-                search="", received=1_000_000, view=msgspec.json.encode(view),
+                search="", received=START + number, view=msgspec.json.encode(view),
             )  # fmt: skip
             words = index_job(tables, row.number, view, [], "")
             tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
@@ -92,6 +93,27 @@ def test_what_is_found_is_what_looking_at_every_job_finds(
     starts = search.words_of(asked)
     assert filled.found(asked) == filled.expected(*starts)
     assert filled.found(asked, state="refused") == filled.expected(*starts, state="refused")
+
+
+@pytest.mark.parametrize("few", [10_000, 40, 0], ids=["usual", "small", "walk"])
+def test_days_narrow_what_is_found(
+    filled: Filled, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW_JOBS", few)
+    database = filled.workshop.hub.database
+
+    def found(words: str, since: int, until: int) -> set[str]:
+        asked = JobQuery(words=words, since=since, until=until, limit=500)
+        return {job.view.job for job in search_jobs(database, asked)}
+
+    def expected(words: str, first: int, end: int) -> set[str]:
+        every = set(filled.expected(words)) if words else {view.job for view in filled.views}
+        return {view.job for view in filled.views[first:end]} & every
+
+    assert found("", START + 50, START + 60) == expected("", 50, 60)
+    assert found("", START + 290, 0) == expected("", 290, 300)
+    assert found("", 0, START + 200) == expected("", 0, 200)
+    assert found("golf", START + 50, START + 200) == expected("golf", 50, 200)
 
 
 def test_pages_go_on_where_the_one_before_ended(filled: Filled) -> None:
