@@ -172,6 +172,12 @@ class Orders:
         with self.database.reading() as tables:
             return _kept(_found(tables, tables.orders.reference == reference_of(text)))
 
+    def of_job(self, job: str) -> Kept | None:
+        """The order that a kit opened a job for, None where it was for none."""
+        with self.database.reading() as tables:
+            row = tables.orders.get_or_none(tables.orders.job == job)
+            return _kept(row) if row is not None else None
+
     def by_token(self, token: str) -> Kept:
         """An order by the customer's token.
 

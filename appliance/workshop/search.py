@@ -9,26 +9,28 @@ is asked is answered from the word that fewest jobs have; how depends on what th
 - It stands for many words and many jobs ('w'): then jobs that have it are everywhere, and the list
   of jobs is walked from its newest.
 
-In each way the other words, and the filters, are looked for in the job's own row. Days on which few
-jobs arrived narrow it as a word does.
+Whether a job has the other words is asked of the table, too, where they stand for a few; what is
+left, and the filters, is looked for in the job's own row. Days on which few jobs arrived narrow it
+as a word does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from typing import Any
 
 import msgspec
+from peewee import fn
 
 from appliance.records.events import Event, Identified
 from appliance.records.view import JobView, folded, search_text
 from appliance.workshop.tables import HubDatabase, Models
 
-FEW_WORDS, FEW_JOBS = 12, 10_000
+FEW_WORDS, FEW_JOBS = 12, 5_000
 MOST_WORDS, LONGEST_WORD = 400, 64
 """Of one job: more is no longer something that anybody searches for."""
 MOST_ASKED = 8
@@ -76,20 +78,21 @@ def search_jobs(database: HubDatabase, asked: JobQuery) -> list[FoundJob]:
     Raises:
         HubUnavailable: the database does not answer.
     """
-    words = sorted(set(words_of(asked.words)), key=len, reverse=True)[:MOST_ASKED]
+    starts = sorted(set(words_of(asked.words)), key=len, reverse=True)[:MOST_ASKED]
     with database.reading() as tables:
         jobs = tables.jobs
-        fitting = reduce(and_, _conditions(tables, asked, words), jobs.number > 0)
-        found = jobs.select().where(fitting).order_by(jobs.number.desc()).limit(asked.limit)
-        ways: list[_Beginning | _Period] = [_Beginning(tables, word) for word in words]
+        words = [_Beginning(tables, start) for start in starts]
+        ways: list[_Beginning | _Period] = list(words)
         if asked.since or asked.until:
             ways.append(_Period(tables, asked))
-        rarest = min(ways, key=lambda way: way.count, default=None)
-        rows = {
-            row.number: row
-            for query in (rarest.narrowed(found) if rarest is not None else (found,))
-            for row in _made(query)
-        }
+        rarest = min(ways, key=lambda way: (way.count, not way.is_few), default=None)
+        fitting = reduce(and_, _filters(tables, asked), jobs.number > 0)
+        found = jobs.select().where(fitting).order_by(jobs.number.desc()).limit(asked.limit)
+        rows: dict[int, FoundJob] = {}
+        for query, number in rarest.narrowed(found) if rarest else ((found, jobs.number),):
+            others = (word.is_had(number) for word in words if word is not rarest)
+            made = _made(reduce(lambda one, other: one.where(other), others, query))
+            rows |= {job.number: job for job in made}
     return [rows[number] for number in sorted(rows, reverse=True)][: asked.limit]
 
 
@@ -124,44 +127,67 @@ def words_of(text: str) -> list[str]:
 
 
 class _Beginning:
-    """The words that begin with what was asked for, and how many jobs have them, up to a limit."""
+    """The words that begin with what was asked for.
+
+    Attributes:
+        count: how many jobs have them, up to a limit.
+        is_few: whether they are a few.
+    """
 
     def __init__(self, tables: Models, start: str) -> None:
-        self._tables = tables
+        self._tables, self._start = tables, start
         words = tables.words
         self._range = (words.word >= start) & (words.word < start + _END)
         some = words.select(words.number).where(self._range).limit(FEW_JOBS)
         self.count: int = some.count()
+        self._spelled = self._spell()
+        self.is_few = len(self._spelled) <= FEW_WORDS
 
-    def narrowed(self, found: Any) -> Iterator[Any]:
-        """A query for jobs, narrowed to those that have such a word; one or more of them."""
+    def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
+        """A query for jobs, narrowed to those that have such a word; one or more of them, each with
+        the column that has the job's number.
+        """
         words, jobs = self._tables.words, self._tables.jobs
-        spelled = self._spelled()
-        if len(spelled) <= FEW_WORDS:
-            for word in spelled:
+        if self.is_few:
+            for word in self._spelled:
                 of_word = (words.number == jobs.number) & (words.word == word)
-                yield found.join(words, on=of_word).order_by(words.number.desc())
+                yield found.join(words, on=of_word).order_by(words.number.desc()), words.number
         elif self.count < FEW_JOBS:
-            yield found.where(jobs.number.in_(words.select(words.number).where(self._range)))
+            numbers = words.select(words.number).where(self._range)
+            yield found.where(jobs.number.in_(numbers)), jobs.number
         else:
-            yield found
+            yield found.where(self._is_in_row()), jobs.number
 
-    def _spelled(self) -> Collection[str]:
+    def is_had(self, number: Any) -> Any:
+        """The condition that the job of a number has such a word."""
+        if not self.is_few:
+            return self._is_in_row()
+        words = self._tables.words.alias()
+        had = (words.number == number) & words.word.in_(self._spelled)
+        return fn.EXISTS(words.select(words.number).where(had))
+
+    def _is_in_row(self) -> Any:
+        return self._tables.jobs.search.contains(f" {self._start}")
+
+    def _spell(self) -> list[str]:
         """The words themselves, up to one more than few."""
         words, found = self._tables.words, list[str]()
+        # With two lower bounds SQLite would begin at the wrong one.
+        after = words.word >= self._start
         while len(found) <= FEW_WORDS:
-            query = words.select(words.word).where(self._range).order_by(words.word).limit(1)
-            if found:
-                query = query.where(words.word > found[-1])
-            word = query.scalar()
+            fitting = after & (words.word < self._start + _END)
+            word = words.select(words.word).where(fitting).order_by(words.word).limit(1).scalar()
             if word is None:
                 break
             found.append(word)
+            after = words.word > word
         return found
 
 
 class _Period:
-    """The jobs whose last record arrived on some days, and how many there are, up to a limit."""
+    """The jobs whose last record arrived on some days; as `_Beginning`."""
+
+    is_few = False
 
     def __init__(self, tables: Models, asked: JobQuery) -> None:
         self._tables = tables
@@ -171,16 +197,14 @@ class _Period:
         self._few = of_period.limit(FEW_JOBS)
         self.count: int = self._few.count()
 
-    def narrowed(self, found: Any) -> Iterator[Any]:
+    def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
         """A query for jobs, narrowed where that leaves few; the filter itself is in it already."""
-        few = self.count < FEW_JOBS
-        yield found.where(self._tables.jobs.number.in_(self._few)) if few else found
+        number = self._tables.jobs.number
+        yield found.where(number.in_(self._few)) if self.count < FEW_JOBS else found, number
 
 
-def _conditions(tables: Models, asked: JobQuery, words: Sequence[str]) -> Iterator[Any]:
+def _filters(tables: Models, asked: JobQuery) -> Iterator[Any]:
     jobs = tables.jobs
-    for word in words:
-        yield jobs.search.contains(f" {word}")
     if asked.state:
         yield jobs.state == asked.state
     if asked.kit:

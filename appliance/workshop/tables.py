@@ -354,7 +354,7 @@ def _models(of: Database) -> Models:
         token = TextField(unique=True)
         state = TextField(index=True)
         kit = TextField()
-        job = TextField()
+        job = TextField(index=True)
         search = TextField()
         changed = BigIntegerField()
         document = BlobField()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from reportlab.graphics import renderSVG
+from reportlab.graphics.shapes import Drawing
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -15,6 +16,7 @@ from appliance.records import reading
 from appliance.records.report import report_pdf
 from appliance.records.report.chart import voltage_charts
 from appliance.records.report.layout import REGULAR
+from appliance.records.report.signature import signature_drawing
 from appliance.records.view import JobView, advance
 from appliance.workshop.archive import events_of, plans_of
 from appliance.workshop.conflicts import conflicts_of_job
@@ -22,7 +24,7 @@ from appliance.workshop.errors import NotThere
 from appliance.workshop.listedbackups import backups_of_job
 from appliance.workshop.office.pages import Office, Visit
 from hw.sshsig import fingerprint, public_key_of
-from hw.statements import Moment
+from hw.statements import AgreementStatement, Moment
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Run:
     samples: int
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """What a customer signed: the title of the text, and where the signature's drawing is."""
+
+    title: str
+    signature: str
+    statement: AgreementStatement
+    when: str
+
+
 def routes(office: Office) -> Sequence[Route]:
     """The pages."""
     pages = _Job(office)
@@ -65,6 +77,7 @@ def routes(office: Office) -> Sequence[Route]:
         office.route("/jobs/{job}", pages.show),
         office.route("/jobs/{job}/report.pdf", pages.report),
         office.route("/jobs/{job}/voltage.svg", pages.voltage),
+        office.route("/jobs/{job}/signature.svg", pages.signature),
     )
 
 
@@ -94,7 +107,8 @@ class _Job:
             conflicts=conflicts_of_job(hub.database, job),
             timeline=list(_timeline(chain)),
             unsure=any(event.at.wall_quality == "unsynchronised" for event in chain),
-            parts=[part(self._office, visit, view) for part in self._office.job_parts],
+            agreements=list(_agreements(job, chain)),
+            order=hub.orders.of_job(job),
         )
 
     def report(self, visit: Visit) -> Response:
@@ -112,10 +126,21 @@ class _Job:
         chain = events_of(self._office.hub, visit.part("job"))
         for run, _, drawing in voltage_charts(chain, plans_of(self._office.hub, chain)):
             if run == visit.asked("run"):
-                # A browser has not the report's font, and would take one with serifs.
-                drawn = renderSVG.drawToString(drawing).replace(REGULAR, "sans-serif")
-                return Response(drawn, media_type="image/svg+xml")
+                return _drawn(drawing)
         raise NotThere("There is no chart of this run.", "Go back to the job.")
+
+    def signature(self, visit: Visit) -> Response:
+        chain = events_of(self._office.hub, visit.part("job"))
+        for event, body in reading.with_bodies(chain, e.AgreementSigned):
+            if event.seq == visit.number("event"):
+                return _drawn(signature_drawing(body.agreed.strokes))
+        raise NotThere("There is no such signature.", "Go back to the job.")
+
+
+def _drawn(drawing: Drawing) -> Response:
+    # A browser has not the report's font, and would take one with serifs.
+    text = renderSVG.drawToString(drawing).replace(REGULAR, "sans-serif")
+    return Response(text, media_type="image/svg+xml")
 
 
 def _view(chain: Sequence[e.Event]) -> JobView:
@@ -150,6 +175,14 @@ def _runs(job: str, chain: Sequence[e.Event], plans: Mapping[str, bytes]) -> Ite
         chart = f"/jobs/{job}/voltage.svg?run={quote(name)}"
         lowest, highest = trace.lowest or 0.0, trace.highest or 0.0
         yield Run(name, chart, lowest, highest, len(trace.samples))
+
+
+def _agreements(job: str, chain: Sequence[e.Event]) -> Iterator[Agreement]:
+    for event, body in reading.with_bodies(chain, e.AgreementSigned):
+        statement = body.agreed
+        title = next((line for line in body.text.split("\n") if line.strip()), statement.text)
+        address = f"/jobs/{job}/signature.svg?event={event.seq}"
+        yield Agreement(title, address, statement, _when(statement.made))
 
 
 def _timeline(chain: Sequence[e.Event]) -> Iterator[Line]:

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.records.view import JobView
 from appliance.workshop.errors import HubError, NotForThisRole
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import WorkshopKeys
@@ -102,17 +101,12 @@ class Link:
     least: str = "technician"
 
 
-JobPart = Callable[["Office", Visit, JobView], Markup]
-"""Makes a further part of a job's page, empty for none."""
-
-
 @dataclass(frozen=True)
 class Office:
     """What pages need: the workshop's rules, its people, and their templates.
 
     Attributes:
         menu: what is linked on every page.
-        job_parts: what other sections have to say on a job's page.
     """
 
     hub: Hub
@@ -120,7 +114,6 @@ class Office:
     people: People
     templates: jinja2.Environment
     menu: Sequence[Link]
-    job_parts: Sequence[JobPart] = ()
 
     def route(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 import subprocess
@@ -10,16 +11,22 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.records import events as e
 from appliance.sync.enrolcode import read_code
 from appliance.workshop.office.app import make_office, page_routes
 from appliance.workshop.office.pages import COOKIE
+from appliance.workshop.orders import Booking
 from appliance.workshop.people import ROLES
 from tests.appliance.records.sample import VIN, new_job, open_records
+from tests.appliance.records.test_report import agreement
 from tests.appliance.workshop.office.conftest import Desk, arrived, cookie_of, csrf_of, member
 from tests.appliance.workshop.test_handover import IMAGE, Kit
 
-OPEN = {"/", "/login", "/first", "/first/set", "/login/passkey", "/login/passkey/options"}
-"""Open to everybody."""
+OPEN = {
+    "/", "/login", "/first", "/first/set", "/login/passkey", "/login/passkey/options",
+    "/mail-in", "/mail-in/{token}", "/mail-in/{token}/slip.pdf",
+}  # fmt: skip
+"""Open to everybody; a customer's token is only theirs."""
 LEAST = {
     ("POST", "/backups/{backup}/check"): "office",
     ("GET", "/kits/enrol"): "owner",
@@ -36,6 +43,17 @@ LEAST = {
     ("GET", "/jobs/{job}"): "technician",
     ("GET", "/jobs/{job}/report.pdf"): "technician",
     ("GET", "/jobs/{job}/voltage.svg"): "technician",
+    ("GET", "/jobs/{job}/signature.svg"): "technician",
+    ("GET", "/orders"): "technician",
+    ("GET", "/orders/new"): "office",
+    ("POST", "/orders/new"): "office",
+    ("GET", "/orders/{reference}"): "technician",
+    ("GET", "/orders/{reference}/edit"): "office",
+    ("POST", "/orders/{reference}/edit"): "office",
+    ("POST", "/orders/{reference}/state"): "office",
+    ("POST", "/orders/{reference}/kit"): "office",
+    ("GET", "/orders/{reference}/slip.pdf"): "technician",
+    ("GET", "/orders/{reference}/photos/{sha256}"): "technician",
     ("GET", "/backups"): "technician",
     ("GET", "/kits"): "technician",
     ("GET", "/conflicts"): "technician",
@@ -106,6 +124,29 @@ def test_a_jobs_page_tells_what_was_done_on_what_evidence(desk: Desk) -> None:
         "whole when it arrived", "fieldkit workshop open 01a20000-0000-7000-8000-00000000000b",
     ):  # fmt: skip
         assert words in page, words
+
+
+def test_a_jobs_page_has_the_order_with_its_photos_and_what_the_customer_signed(
+    desk: Desk,
+) -> None:
+    hub, photo = desk.workshop.hub, b"\xff\xd8 a photo"
+    name = hashlib.sha256(photo).hexdigest()
+    hub.blobs.add(name, 0, len(photo), photo)
+    booking = Booking(way="mail_in", customer="Thandi", phone="082", vin=VIN, photos=[name])
+    kept = hub.orders.book(booking, "once")
+    records = desk.kit.records
+    job = new_job(records)
+    records.append(job, e.OrderTaken(order=kept.order.order, reference=kept.order.reference))
+    records.append(job, agreement([[(0, 0, 0), (500, 900, 9)], [(700, 1000, 20)]]))
+    arrived(desk.kit, job)
+    with desk.somebody("technician") as client:
+        page = client.get(f"/jobs/{job}").text
+        assert f'Order <a href="/orders/{kept.order.reference}">' in page
+        assert client.get(f"/orders/{kept.order.reference}/photos/{name}").content == photo
+        assert "Signed by Thandi Nkosi" in page
+        (drawing,) = re.findall(r'src="(/jobs/[^"]+/signature.svg[^"]+)"', page)
+        assert "<polyline" in client.get(html.unescape(drawing)).text
+        assert client.get(f"/jobs/{job}/signature.svg?event=1").status_code == 404
 
 
 def test_the_chart_shows_the_sag_and_the_plans_limits(desk: Desk) -> None:
