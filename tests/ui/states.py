@@ -497,6 +497,7 @@ STOPS = (
         ),
     ),
     Stop("home", "home", HomeState(unfinished=JOBS[:1], today=JOBS[1:2], drafts=JOBS[2:])),
+    Stop("home-orders", "home", HomeState(today=JOBS[1:2], orders=2)),
     Stop("home-empty", "home", HomeState(), SIMULATED),
     Stop("home-found", "home", HomeState(query="polo", found=JOBS, more=True)),
     Stop("new-job", "new_job", NewJobState(), then=lambda shell: shell.page.ask("vin", "VIN")),

@@ -12,6 +12,9 @@ from ui.models.shared import Shared
 
 LOOK_BACK = 100
 """Jobs that are looked through for those of today and for drafts."""
+ORDERS = "orders"
+"""Stands for the work orders, where else a job's id stands."""
+_Fetched = tuple[list[messages.JobView], list[messages.JobView], int]
 
 
 class HomeState(JobListState, frozen=True, kw_only=True):
@@ -19,12 +22,14 @@ class HomeState(JobListState, frozen=True, kw_only=True):
     unfinished: jobs whose write stopped; they come first.
     today: jobs that were opened today, the newest first.
     drafts: older jobs without a plan.
+    orders: work orders for which no job was opened yet.
     warning: the workshop was not heard for long, and what to do, in the appliance's sentences.
     """
 
     unfinished: tuple[JobRow, ...] = ()
     today: tuple[JobRow, ...] = ()
     drafts: tuple[JobRow, ...] = ()
+    orders: int = 0
     warning: str = ""
 
 
@@ -51,15 +56,19 @@ class HomeModel(JobList[HomeState]):
         """The screen is shown: fetch the jobs."""
         unfinished = list(dict.fromkeys(run.job for run in self._shared.backend.state.unfinished))
 
-        def fetch(client: Client) -> tuple[list[messages.JobView], list[messages.JobView]]:
+        def fetch(client: Client) -> _Fetched:
             page = client.job_list(limit=LOOK_BACK).jobs
-            return [client.job_show(job) for job in unfinished], page
+            orders = [one for one in client.orders().orders if not one.job]
+            return [client.job_show(job) for job in unfinished], page, len(orders)
 
         self._ask(fetch, lambda reply: self._sort(*reply))
 
     def take(self, job: str) -> None:
-        """Take up a job where it is."""
-        self._resume(job)
+        """Take up a job where it is, or open the work orders with `ORDERS`."""
+        if job == ORDERS:
+            self._shared.navigation.go("orders")
+        else:
+            self._resume(job)
 
     def new_job(self) -> None:
         """Open a new job."""
@@ -70,7 +79,9 @@ class HomeModel(JobList[HomeState]):
         silence = seen.status.sync.silence if seen.status is not None else None
         self._change(warning=f"{silence.what} {silence.next_step}".strip() if silence else "")
 
-    def _sort(self, unfinished: list[messages.JobView], page: list[messages.JobView]) -> None:
+    def _sort(
+        self, unfinished: list[messages.JobView], page: list[messages.JobView], orders: int
+    ) -> None:
         first = {job.job for job in unfinished}
         rest = [job for job in page if job.job not in first]
         today = [job for job in rest if _day(job.made) == self._today()]
@@ -79,6 +90,7 @@ class HomeModel(JobList[HomeState]):
             unfinished=tuple(row_of(job) for job in unfinished),
             today=tuple(row_of(job) for job in today),
             drafts=tuple(row_of(job) for job in older),
+            orders=orders,
         )
 
 

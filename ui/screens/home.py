@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ui.i18n import _
-from ui.models.home import HomeState
+from ui.models.home import ORDERS, HomeState
 from ui.models.job_list import JobRow
 from ui.screens.page import Page
 from ui.widgets import kv, listing, marks
@@ -29,6 +29,18 @@ def job_row(job: JobRow) -> dict[str, object]:
     }
 
 
+def _job_or_orders(one: JobRow | int) -> dict[str, object]:
+    """A job, or how many work orders wait."""
+    if isinstance(one, JobRow):
+        return job_row(one)
+    return {
+        "key": ORDERS,
+        "title": _("Work orders"),
+        "detail": _("{n} waiting").format(n=one),
+        "mark": marks.WAITING,
+    }
+
+
 class HomePage(Page):
     """Bound to `HomeModel`."""
 
@@ -50,10 +62,13 @@ class HomePage(Page):
             return ""
         return _("There are no jobs of today and no drafts. Start with a new job.")
 
-    def rows(self, state: HomeState) -> listing.Each[JobRow]:
+    def rows(self, state: HomeState) -> listing.Each[JobRow] | listing.Each[JobRow | int]:
         """What was found, or what is at hand."""
-        jobs = state.found if state.query else (*state.unfinished, *state.today, *state.drafts)
-        return listing.Each(job_row, jobs)
+        if state.query:
+            return listing.Each(job_row, state.found)
+        orders = (state.orders,) if state.orders else ()
+        at_hand = (*state.unfinished, *orders, *state.today, *state.drafts)
+        return listing.Each(_job_or_orders, at_hand)
 
     def search(self) -> None:
         """Ask for words to search for."""

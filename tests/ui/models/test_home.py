@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.client import messages as m
 from tests.ui.models.bench import Bench
-from tests.ui.models.fake import FakeAppliance, job_view, refusal, run_info
+from tests.ui.models.fake import FakeAppliance, job_view, order_view, refusal, run_info
+from ui.models.home import ORDERS
 
 
 @pytest.fixture
@@ -31,6 +33,16 @@ def test_unfinished_writes_come_first_then_today_then_drafts(bench: Bench) -> No
     assert state.unfinished[0].unfinished
     assert "Today" in [row.customer for row in state.today]
     assert [row.customer for row in state.drafts] == ["Draft"]
+
+
+def test_work_orders_without_a_job_are_told_and_opened(bench: Bench) -> None:
+    bench.until(lambda: bench.kit.home.state.orders == 2)
+    begun = m.Orders(orders=[order_view("W-7K3F2", job="j9"), order_view("W-0B9MX")])
+    bench.appliance.replies["orders"] = begun
+    bench.kit.home.open()
+    bench.until(lambda: bench.kit.home.state.orders == 1)
+    bench.kit.home.take(ORDERS)
+    bench.on("orders")
 
 
 def searches(bench: Bench) -> list[tuple[object, ...]]:
