@@ -10,6 +10,7 @@ from appliance.workshop import proofs
 from appliance.workshop.office.pages import COOKIE
 from appliance.workshop.people import SESSION_S, TRIES_OF_NAME, TRIES_S
 from tests.appliance.workshop.office.conftest import PASSWORD, Desk, csrf_of
+from tests.test_workshop import workshop_json
 
 
 def log_in(client: httpx.Client, name: str, code: str, password: str = PASSWORD) -> httpx.Response:
@@ -119,3 +120,14 @@ def test_every_answer_says_what_a_browser_may_do_with_it(desk: Desk) -> None:
             assert headers["x-content-type-options"] == "nosniff"
         assert client.get("/login").headers["cache-control"] == "no-store"
         assert client.post("/login", content=b"x" * (1 << 20)).status_code == 413
+
+
+def test_the_first_owner_is_made_at_the_workshops_machine(desk: Desk) -> None:
+    folder = desk.workshop.folder
+    word = workshop_json(folder, "person", "add", "Nora", "--role", "owner")["word"]
+    newer = workshop_json(folder, "person", "renew", "Nora")["word"]
+    people = workshop_json(folder, "person", "list")["people"]
+    assert {"name": "Nora", "role": "owner", "set_up": False} in people
+    with desk.nobody() as client:
+        assert client.post("/first", data={"name": "Nora", "word": word}).status_code == 401
+        assert client.post("/first", data={"name": "Nora", "word": newer}).status_code == 303
