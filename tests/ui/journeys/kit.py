@@ -20,6 +20,7 @@ from pathlib import Path
 from appliance import supervisor
 from appliance.api import messages as m
 from appliance.carlinks import write_car_links
+from appliance.client import ApiError
 from appliance.identity import sign_profile, unlock
 from tests.campaign.template import quick_profile
 from tests.stack import (
@@ -84,6 +85,19 @@ class Kit(Stack):
         (stick,) = (self.state / "sticks").iterdir()
         write_srecord(data, CALIBRATION, stick / name)
         return data
+
+    def put_back(self) -> None:
+        """Put the exchanged ECU back, and return once it hears again."""
+        self.control(do="exchange", ecu=ECU)
+        end = time.monotonic() + WAIT_LIMIT_S
+        with self.client() as client:
+            while True:
+                try:
+                    client.identify(self.link(ECU, "can"), PROFILE)
+                except ApiError:
+                    assert time.monotonic() < end, "the ECU that was put back does not answer"
+                else:
+                    return
 
     def planned(self, vehicle: str) -> tuple[str, bytes]:
         """A job that is ready for its gates; gives its id and the bytes that it writes."""

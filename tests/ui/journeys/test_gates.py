@@ -69,7 +69,7 @@ def test_a_file_for_other_software_than_the_ecu_has_now_is_refused(
         assert not asked.offers("Go on")
         assert kit.writes(mark) == []
     finally:
-        kit.control(do="exchange", ecu=ECU)
+        kit.put_back()
 
 
 def test_an_acknowledgment_of_somebody_who_may_no_longer_sign_is_refused(
