@@ -16,7 +16,7 @@ from appliance.sync.record import BlobRef, SealedRecord
 from hw.errors import UnavailableError
 from hw.sshsig import AllowedSigners
 
-PIECE_BYTES = 128 << 10
+PIECE_BYTES = 64 << 10
 """A cut costs at most one piece: small enough for a link that is cut every two megabytes."""
 
 

@@ -94,6 +94,10 @@ class Blobs:
         if self.size(name) is not None:
             return total
         with _told_in_words():
+            self._check_room(2 * len(piece))
+            if offset == 0 and len(piece) == total:
+                self._keep(name, [piece])
+                return total
             at = _end(self._pieces(name))
             # An empty piece asks to go on with what a hub that was stopped had not put together.
             if offset != at or offset + len(piece) > total or (not piece and at != total):
@@ -101,10 +105,6 @@ class Blobs:
                     f"{at} of {total} bytes have come, the piece begins at {offset}.",
                     "Ask for the offset and go on from there.",
                 )
-            self._check_room(2 * len(piece))
-            if len(piece) == total:
-                self._keep(name, [piece])
-                return total
             if piece:
                 obstore.put(self._store, _part(name, offset), piece)
                 self._flush(_part(name, offset))

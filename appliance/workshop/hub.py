@@ -47,6 +47,7 @@ from appliance.workshop.errors import (
 from appliance.workshop.feed import changes_for, publish
 from appliance.workshop.joblist import note_job
 from appliance.workshop.orders import Orders
+from appliance.workshop.statements import given, written
 from appliance.workshop.tables import HubDatabase, Models
 from hw.errors import BadInputError
 from hw.sshsig import parse_public_line, public_line
@@ -205,24 +206,36 @@ class Hub:
         self.database.write(note)
         return now
 
-    def _admit(self, tables: Models, kit: str) -> Any:
-        """The kit's row, held until the transaction ends."""
-        query = tables.kits.select().where(tables.kits.id == kit)
-        row = next(iter(self.database.lock(query)), None)
-        if row is None:
+    def _admit(self, tables: Models, kit: str) -> None:
+        """May this kit send? Its row is held until the transaction ends."""
+        kits = tables.kits
+        found = written(
+            kits,
+            "admit",
+            lambda: self.database.lock(
+                kits.select(kits.name, kits.revoked).where(kits.id == given("kit"))
+            ),
+        ).rows(kit=kit)
+        if not found:
             raise Unsigned("This kit is not enrolled here.", "Enrol it.")
-        if row.revoked:
-            raise _revoked(row.name)
-        return row
+        ((name, revoked),) = found
+        if revoked:
+            raise _revoked(name)
 
     def _use_up(self, tables: Models, caller: Caller) -> None:
         """A request is taken once. Those that are too old to be taken at all are forgotten."""
         nonces = tables.nonces
         if secrets.randbelow(FORGET_ONE_IN) == 0:
             nonces.delete().where(nonces.expires < int(self.now())).execute()
+        use_up = written(
+            nonces,
+            "use up",
+            lambda: nonces.insert(
+                kit=given("kit"), nonce=given("nonce"), expires=given("expires")
+            ).on_conflict_ignore(),
+        )
         expires = caller.created + MAX_AGE_S + 1
-        row = nonces.insert(kit=caller.kit, nonce=caller.nonce, expires=expires)
-        if not row.on_conflict_ignore().as_rowcount().execute():
+        if use_up.count(kit=caller.kit, nonce=caller.nonce, expires=expires) != 1:
             raise Unsigned("This request was sent before.", "Sign a new one for every try.")
 
     def changes(self, kit: str, after: int) -> Changes:
@@ -293,7 +306,16 @@ class Hub:
 
     def _note_blob(self, sha256: str, size: int) -> None:
         row = {"sha256": sha256, "size": size, "stored": int(self.now())}
-        self.database.write(lambda tables: tables.blobs.insert(row).on_conflict_ignore().execute())
+
+        def note(tables: Models) -> None:
+            blobs = tables.blobs
+            written(
+                blobs,
+                "note",
+                lambda: blobs.insert({name: given(name) for name in row}).on_conflict_ignore(),
+            ).rows(**row)
+
+        self.database.write(note)
 
     # Records ----------------------------------------------------------------------------------
 
@@ -370,18 +392,22 @@ class Hub:
             view = note_job(tables, record, events, now)
         except ValueError as error:
             raise _Contradiction(str(error)) from error
-        tables.records.create(
-            id=record.record,
-            kit=record.kit,
-            sequence=record.sequence,
-            sha256=sealed.sha256,
-            job=record.job,
-            first=record.first,
-            last=view.length,
-            head=view.head,
-            received=now,
-            body=sealed.body,
-            receipt=receipt,
+        records = tables.records
+        row = {
+            "id": record.record,
+            "kit": record.kit,
+            "sequence": record.sequence,
+            "sha256": sealed.sha256,
+            "job": record.job,
+            "first": record.first,
+            "last": view.length,
+            "head": view.head,
+            "received": now,
+            "body": sealed.body,
+            "receipt": receipt,
+        }
+        written(records, "keep", lambda: records.insert({name: given(name) for name in row})).rows(
+            **row
         )
         return receipt
 
@@ -413,33 +439,52 @@ class _Contradiction(Exception):
 def _same(tables: Models, sealed: SealedRecord) -> bytes | None:
     """The receipt of exactly this record, None where there is no record of its id."""
     records = tables.records
-    row = records.select(records.sha256, records.receipt).where(records.id == sealed.record.record)
-    row = row.first()
-    if row is None:
+    found = written(
+        records,
+        "same",
+        lambda: records.select(records.sha256, records.receipt).where(records.id == given("id")),
+    ).rows(id=sealed.record.record)
+    if not found:
         return None
-    if row.sha256 != sealed.sha256:
+    ((sha256, receipt),) = found
+    if sha256 != sealed.sha256:
         raise _Contradiction("under its id another content was taken")
-    return bytes(row.receipt)
+    return bytes(receipt)
 
 
 def _check_place(tables: Models, sealed: SealedRecord) -> None:
     """Does it follow what is here, among the kit's records and among the job's?"""
     record, records = sealed.record, tables.records
-    # Not their bodies, which may be large.
-    of_kit = records.select(records.sequence, records.sha256).where(records.kit == record.kit)
-    if of_kit.where(records.sequence == record.sequence).exists():
+    of_kit = records.kit == given("kit")
+    of_kit &= records.sequence.in_([given("number"), given("before")])
+    beside = dict(
+        written(
+            records,
+            "beside",
+            lambda: records.select(records.sequence, records.sha256).where(of_kit),
+        ).rows(kit=record.kit, number=record.sequence, before=record.sequence - 1)
+    )
+    if record.sequence in beside:
         raise _Contradiction(
             f"the kit's record {record.sequence} was taken with another content: the kit was "
             "cloned or set back"
         )
-    before = of_kit.where(records.sequence == record.sequence - 1).first()
-    if before is not None and before.sha256 != record.prev_sha256:
+    if beside.get(record.sequence - 1, record.prev_sha256) != record.prev_sha256:
         raise _Contradiction(
-            f"it does not follow the kit's record {before.sequence}: the kit was cloned or set back"
+            f"it does not follow the kit's record {record.sequence - 1}: the kit was cloned or set "
+            "back"
         )
-    of_job = records.select(records.last, records.head).where(records.job == record.job)
-    last = of_job.order_by(records.first.desc()).first()
-    length, head = (last.last, last.head) if last is not None else (0, record.prev_hash)
+    ends = written(
+        records,
+        "end of job",
+        lambda: (
+            records.select(records.last, records.head)
+            .where(records.job == given("job"))
+            .order_by(records.first.desc())
+            .limit(1)
+        ),
+    ).rows(job=record.job)
+    length, head = ends[0] if ends else (0, record.prev_hash)
     if (record.first, record.prev_hash) != (length + 1, head):
         raise _Contradiction(
             f"{length} events of the job are here, and it goes on from event {record.first - 1}"
@@ -447,16 +492,18 @@ def _check_place(tables: Models, sealed: SealedRecord) -> None:
 
 
 def _check_blobs(tables: Models, wanted: list[BlobRef]) -> None:
-    names = sorted({blob.sha256 for blob in wanted})
-    query = tables.blobs.select(tables.blobs.sha256, tables.blobs.size)
-    there = {row.sha256: row.size for row in query.where(tables.blobs.sha256.in_(names))}
-    if missing := [name for name in names if name not in there]:
+    blobs = tables.blobs
+    size = written(
+        blobs, "size", lambda: blobs.select(blobs.size).where(blobs.sha256 == given("sha256"))
+    )
+    there = {blob.sha256: size.rows(sha256=blob.sha256) for blob in wanted}
+    if missing := sorted(name for name, found in there.items() if not found):
         raise BlobsMissing(missing)
     for blob in wanted:
-        if there[blob.sha256] != blob.size:
+        if there[blob.sha256] != [(blob.size,)]:
             raise Malformed(
                 f"The record says that {blob.sha256} has {blob.size} bytes; it has "
-                f"{there[blob.sha256]}.",
+                f"{there[blob.sha256][0][0]}.",
                 _ASK_OFFICE,
             )
 

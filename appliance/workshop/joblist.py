@@ -11,6 +11,7 @@ from appliance.records.view import JobView, advance
 from appliance.sync.record import Record
 from appliance.workshop.listedbackups import list_backups
 from appliance.workshop.search import index_job
+from appliance.workshop.statements import given, written
 from appliance.workshop.tables import Models
 
 
@@ -29,8 +30,13 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
         ValueError: the record does not begin where the line ends.
     """
     jobs = tables.jobs
-    known = jobs.get_or_none(jobs.job == record.job)
-    before = msgspec.json.decode(bytes(known.view), type=JobView) if known is not None else None
+    known = written(
+        jobs,
+        "of record",
+        lambda: jobs.select(jobs.number, jobs.search, jobs.view).where(jobs.job == given("job")),
+    ).rows(job=record.job)
+    number, words, kept = known[0] if known else (0, "", b"")
+    before = msgspec.json.decode(bytes(kept), type=JobView) if known else None
     view = before
     for event in events:
         view = advance(view, event)
@@ -45,8 +51,22 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
         "received": received,
         "view": msgspec.json.encode(view),
     }
-    there = known if known is not None else jobs.create(**row, search="")
-    row["search"] = index_job(tables, there.number, view, events, there.search)
-    jobs.update(**row).where(jobs.number == there.number).execute()
+    if not known:
+        add = written(
+            jobs,
+            "add",
+            lambda: jobs.insert({name: given(name) for name in [*row, "search"]}).returning(
+                jobs.number
+            ),
+        )
+        ((number,),) = add.rows(**row, search="")
+    row["search"] = index_job(tables, number, view, events, words)
+    written(
+        jobs,
+        "change",
+        lambda: jobs.update({name: given(name) for name in row}).where(
+            jobs.number == given("number")
+        ),
+    ).rows(**row, number=number)
     list_backups(tables, record, received)
     return view

@@ -21,6 +21,8 @@ from hw.errors import UnavailableError
 
 DATABASE, STORE = "hub.db", "store"
 STOP_WITHIN_S = 5
+IDLE_S = 60
+"""So long a connection is kept: a kit that reads a slow medium need not begin anew."""
 
 
 def open_hub(folder: Path, database: str, blobs: str) -> tuple[Hub, WorkshopKeys]:
@@ -72,6 +74,7 @@ def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[]
         ssl_certfile=keys.folder / TLS,
         ssl_keyfile=keys.folder / TLS_KEY,
         timeout_graceful_shutdown=STOP_WITHIN_S,
+        timeout_keep_alive=IDLE_S,
     )
     try:
         listener = config.bind_socket()

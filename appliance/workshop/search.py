@@ -28,6 +28,7 @@ from peewee import fn
 
 from appliance.records.events import Event, Identified
 from appliance.records.view import JobView, folded, search_text
+from appliance.workshop.statements import given, written
 from appliance.workshop.tables import HubDatabase, Models
 
 FEW_WORDS, FEW_JOBS = 12, 5_000
@@ -115,9 +116,12 @@ def index_job(
     known = before.split()
     every = dict.fromkeys([*known, *words_of(" ".join([search_text(view), *texts]))])
     kept = list(every)[:MOST_WORDS]
-    fresh = [{"word": word, "number": number} for word in kept[len(known) :]]
-    if fresh:
-        tables.words.insert_many(fresh).on_conflict_ignore().execute()
+    words = tables.words
+    written(
+        words,
+        "add",
+        lambda: words.insert(word=given("word"), number=given("number")).on_conflict_ignore(),
+    ).for_each({"word": word, "number": number} for word in kept[len(known) :])
     return " " + " ".join(kept)
 
 

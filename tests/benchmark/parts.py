@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmark import backups, bench_vm, cut, growth, processes, rates, screen
+from tests.benchmark import (
+    backups,
+    bench_vm,
+    cut,
+    growth,
+    processes,
+    rates,
+    screen,
+    workshop,
+    workshop_search,
+)
 from tests.benchmark.figures import Figure
 
 
@@ -29,4 +39,7 @@ PARTS = {
     "screen": Part(screen.measure, 4, 2),
     "backups": Part(backups.measure, 5, 3),
     "growth": Part(growth.measure, 100_000, 1_000),
+    "workshop": Part(workshop.measure, 200, 10),
+    "workshop-search-sqlite": Part(workshop_search.on_sqlite, 1_000_000, 20_000),
+    "workshop-search-postgresql": Part(workshop_search.on_postgresql, 1_000_000, 20_000),
 }

@@ -26,7 +26,7 @@ from tests.appliance.workshop.test_handover import IMAGE, Kit, job_with_files
 
 KITS, JOBS = 4, 250
 TRIES = 2_000
-WITH_FILES = 16
+WITH_FILES = 20
 """Requests more for the job with files: it is put twice, each file asked for and sent in pieces."""
 FILES_BYTES = len(IMAGE) + 50_000
 """What that job's record and files have, at most; kits may send the same image at the same time."""
