@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from appliance.api.app import make_app
+from appliance.decoding import look_at_every_type
 from appliance.service import Service
 from hw.config import run_dir, state_dir
 from hw.errors import FieldKitError, UnavailableError
@@ -43,6 +44,7 @@ def serve(state: Path, run: Path) -> None:
     """
     # uvicorn ends its serving on SIGTERM and then raises the signal again, for us.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    look_at_every_type()
     listener = _listen(run / "appliance.sock")
     with listener, Service(state, run) as service:
         config = uvicorn.Config(

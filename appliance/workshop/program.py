@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.decoding import look_at_every_type
 from appliance.sync.nearby import announced
 from appliance.workshop.api import make_hub_app
 from appliance.workshop.blobs import Blobs
@@ -47,6 +48,7 @@ def open_hub(folder: Path, database: str, blobs: str) -> tuple[Hub, WorkshopKeys
 
 def make_app(hub: Hub, keys: WorkshopKeys) -> ASGIApp:
     """Kits below `/v1`, the office's pages everywhere else."""
+    look_at_every_type()
     kits, pages = make_hub_app(hub, keys.authority), make_office_app(hub, keys)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
