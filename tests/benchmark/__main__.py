@@ -69,7 +69,12 @@ def _measure(part: str, into: Path, *, quick: bool) -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     logging.disable(logging.ERROR)  # The stock stack logs each error that it raises as well.
     chosen = PARTS[part]
-    rows = chosen.measure(chosen.quick_times if quick else chosen.times)
+    try:
+        rows = chosen.measure(chosen.quick_times if quick else chosen.times)
+    except SystemExit:
+        # What was being started at this moment is known to nobody who could close it.
+        os.killpg(0, signal.SIGKILL)
+        raise
     into.write_text(json.dumps([asdict(row) for row in rows]))
     return 0
 

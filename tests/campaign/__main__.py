@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.client import Client
+from appliance.decoding import look_at_every_type
 from tests.campaign.baseline import TRIES, Tool, start_baseline
 from tests.campaign.faults import Scenario, draw
 from tests.campaign.judge import Verdict
@@ -106,7 +107,7 @@ def prepared() -> Iterator[Places]:
         make_images(places)
         for name in PRELOADED:
             import_module(name)
-        learn_types()
+        look_at_every_type()
         Client(places.run / "appliance.sock").close()
         gc.freeze()  # What all runs are forked from stays shared.
         yield places
@@ -115,16 +116,6 @@ def prepared() -> Iterator[Places]:
         kept = places.root / "kept"
         if not kept.exists():
             shutil.rmtree(root)
-
-
-def learn_types() -> None:
-    """What msgspec knows of a type it finds out at the first use: here, once for all runs."""
-    kinds = [msgspec.Struct]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    for kind in kinds[1:]:
-        with suppress(TypeError):  # One that only ever is the base of others.
-            msgspec.json.Decoder(kind)
 
 
 def _parser() -> argparse.ArgumentParser:
