@@ -32,6 +32,7 @@ from appliance.ids import uuid7
 from appliance.records import Customer, vehicle
 from appliance.records import events as e
 from appliance.records.chain import NO_EVENT, make_event, make_head
+from appliance.records.records import Records
 from appliance.sync.handover import Handover
 from appliance.sync.hubclient import ComeAgain, HubClient, tls_for
 from appliance.sync.record import (
@@ -294,8 +295,8 @@ def _rules_alone(folder: Path, jobs: int) -> list[Figure]:
 class _LargeKit(Kit):
     """A kit with one large backup."""
 
-    def __init__(self, workshop: Workshop, hub: HubClient, records: object, image: bytes) -> None:
-        super().__init__(records, workshop, hub)  # type: ignore[arg-type]
+    def __init__(self, workshop: Workshop, hub: HubClient, records: Records, image: bytes) -> None:
+        super().__init__(records, workshop, hub)
         self.image = image
 
     def open_blob(self, blob: BlobRef) -> BinaryIO:

@@ -140,13 +140,14 @@ def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
     search = " || ' ' || ".join(words)
     with database.transaction() as tables:
         run = tables.jobs._meta.database.execute_sql
-        # What stands in these statements is from this file alone, so S608 does not apply.
         run(
+            # All that stands in this statement and the next is from this file.
             "INSERT INTO job (number, job, kit, state, vin, made, search, received, view) "  # noqa: S608
             f"SELECT n, 'job' || n, 'kit' || {_rest(50)}, {_STATES}, 'WVWZZZ1JZXW' || {_PADDED}, "
             f"'2026-01-01T00:00:00Z', ' ' || {search}, n, {as_bytes.format(view)} FROM {numbers}"
         )
         for word in words:
+            # As above.
             run(f"INSERT INTO word (word, number) SELECT {word}, n FROM {numbers} ORDER BY 1, 2")  # noqa: S608
     with database.reading() as tables:
         tables.jobs._meta.database.execute_sql("ANALYZE")
