@@ -18,8 +18,8 @@ import pytest
 from appliance.api import messages as m
 from appliance.client import ApiError
 from appliance.sync.enrolcode import enrol_code, read_code
+from appliance.sync.order import Booking
 from appliance.workshop.keys import load_keys
-from appliance.workshop.orders import Booking
 from appliance.workshop.program import open_hub
 from tests.stack import FIELDKIT, ROOT, Stack, running_stack
 

@@ -21,12 +21,10 @@ class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
 
-class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
-    """See the module.
+class Booking(_Strict, frozen=True, kw_only=True):
+    """What is known when an order is booked.
 
     Attributes:
-        order: its id.
-        reference: what people say to each other, such as `W-7K3F2`.
         way: the technician visits the car, or its part comes by mail.
         address: where the technician goes, or where the part is sent back to.
         appointment: local date and time as the office wrote it, empty for none.
@@ -34,10 +32,7 @@ class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
         photos: SHA-256 of each, which lies in the workshop's store.
     """
 
-    order: Uuid7
-    reference: Annotated[str, Meta(pattern=PATTERN)]
     way: Way
-    state: OrderState
     customer: str
     phone: str
     email: str = ""
@@ -53,6 +48,20 @@ class Order(_Strict, frozen=True, kw_only=True, tag_field="about", tag="order"):
     tried: str = ""
     photos: list[Sha256] = []
     agreed: list[MailedAgreement] = []
+
+
+class Order(Booking, frozen=True, kw_only=True, tag_field="about", tag="order"):
+    """See the module.
+
+    Attributes:
+        order: its id.
+        reference: what people say to each other, such as `W-7K3F2`.
+        made: when it was booked (RFC 3339).
+    """
+
+    order: Uuid7
+    reference: Annotated[str, Meta(pattern=PATTERN)]
+    state: OrderState
     made: str
 
     @property

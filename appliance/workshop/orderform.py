@@ -12,9 +12,8 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from appliance.sync.order import Way
+from appliance.sync.order import Booking, Way
 from appliance.vin import examine_vin
-from appliance.workshop.orders import Booking
 from hw.errors import UNDECODABLE
 
 LONGEST: Mapping[str, int] = {

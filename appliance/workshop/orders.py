@@ -15,16 +15,15 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Struct, structs
+from msgspec import structs
 from peewee import IntegrityError
 
 from appliance.identity.wallclock import rfc3339
 from appliance.ids import uuid7
-from appliance.records.events import MailedAgreement
 from appliance.records.view import folded
 from appliance.reference import ALPHABET, LETTERS, reference_of
 from appliance.sync.change import EVERY_KIT
-from appliance.sync.order import OPEN, Order, OrderGone, OrderState, Way
+from appliance.sync.order import OPEN, Booking, Order, OrderGone, OrderState
 from appliance.workshop.audit import note
 from appliance.workshop.errors import Conflict, HubUnavailable, NotThere
 from appliance.workshop.feed import publish
@@ -43,30 +42,6 @@ NEXT: Mapping[OrderState, tuple[OrderState, ...]] = {
 _TRIES = 20
 _STAYS = frozenset({"photos", "agreed"})
 """What somebody who corrects an order does not fill in again."""
-
-
-class Booking(Struct, frozen=True, kw_only=True):
-    """What is known when an order is booked; the fields are those of `appliance.sync.order.Order`.
-
-    `orderform` makes one of what somebody filled in.
-    """
-
-    way: Way
-    customer: str
-    phone: str
-    email: str = ""
-    address: str = ""
-    appointment: str = ""
-    make: str = ""
-    model: str = ""
-    year: int | None = None
-    vin: str = ""
-    no_vin: str = ""
-    fault_codes: str = ""
-    symptoms: str = ""
-    tried: str = ""
-    photos: list[str] = []
-    agreed: list[MailedAgreement] = []
 
 
 @dataclass(frozen=True)

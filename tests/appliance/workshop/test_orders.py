@@ -23,13 +23,13 @@ from appliance.sync.change import NAMESPACE_CHANGE
 from appliance.sync.changes import Inbox
 from appliance.sync.handover import Handover, Way, hand_over
 from appliance.sync.hubclient import HubClient
-from appliance.sync.order import Order
+from appliance.sync.order import Booking, Order
 from appliance.sync.outbox import Outbox
 from appliance.sync.receipt import NAMESPACE_RECEIPT
 from appliance.sync.record import BlobRef
 from appliance.sync.requests import kit_id
 from appliance.workshop.errors import Conflict, NotThere
-from appliance.workshop.orders import NEXT, Booking, Kept, OrderFilter
+from appliance.workshop.orders import NEXT, Kept, OrderFilter
 from hw.errors import UsageError
 from hw.sshsig import AllowedSigners, Signer
 from tests.appliance.records.sample import VIN, open_records

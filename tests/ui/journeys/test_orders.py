@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.client import Client
-from appliance.workshop.orders import Booking
+from appliance.sync.order import Booking
 from appliance.workshop.program import open_hub
 from tests.appliance.records.sample import VIN
 from tests.test_workshop import free_port, made_workshop, serving, workshop_json

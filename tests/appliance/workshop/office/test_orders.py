@@ -10,10 +10,11 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.sync.order import Booking
 from appliance.sync.requests import kit_id
 from appliance.workshop.audit import entries
 from appliance.workshop.office.mail_in import whatsapp
-from appliance.workshop.orders import Booking, Kept, OrderFilter
+from appliance.workshop.orders import Kept, OrderFilter
 from tests.appliance.records.sample import VIN
 from tests.appliance.workshop.office.conftest import Desk, csrf_of
 from tests.appliance.workshop.pictures import photo

@@ -13,9 +13,9 @@ import pytest
 
 from appliance.records import events as e
 from appliance.sync.enrolcode import read_code
+from appliance.sync.order import Booking
 from appliance.workshop.office.app import make_office, page_routes
 from appliance.workshop.office.pages import COOKIE
-from appliance.workshop.orders import Booking
 from appliance.workshop.people import ROLES
 from tests.appliance.records.sample import VIN, new_job, open_records
 from tests.appliance.records.test_report import agreement
