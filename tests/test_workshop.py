@@ -242,3 +242,36 @@ def test_the_hub_ends_in_words_where_its_port_is_taken(folder: Path) -> None:
             _, errors = command.communicate(timeout=LIMIT_S)
     assert command.returncode == 69
     assert "cannot serve on 127.0.0.1" in errors
+
+
+@pytest.mark.parametrize("address", ["not a name!", "käse.example", "-x", "a..b", "x" * 64])
+def test_an_address_that_no_kit_could_reach_makes_no_workshop(folder: Path, address: str) -> None:
+    with workshop_command(folder, "init", f"--address={address}") as command:
+        out, errors = command.communicate("", timeout=LIMIT_S)
+    assert command.returncode == 64, errors
+    assert f"'{address}' is no name or IP address" in errors
+    assert "AGE-SECRET-KEY" not in out, "shown before all that was typed is known to be good"
+    assert not (folder / "keys").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("serve", "--port", "99999"), "'--port': Input should be less than or equal to 65535"),
+        (("enrol", "Van 1", "--port", "0"), "'--port': Input should be greater than or equal to 1"),
+        (("publish", "revocation", "technician", "../anna"), "A technician's name must be"),
+        (("publish", "revocation", "profile", "../../kit"), "No profile can be called '../../kit'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_words_and_changes_nothing(
+    folder: Path, words: tuple[str, ...], told: str
+) -> None:
+    made_workshop(folder)
+    with workshop_command(folder, *words) as command:
+        _, errors = command.communicate(timeout=LIMIT_S)
+    assert command.returncode in (64, 65), errors
+    assert told in errors
+    hub, _ = open_hub(folder, "", "")
+    with hub.database.reading() as tables:
+        assert not tables.changes.select().exists()
+        assert not tables.tokens.select().exists()

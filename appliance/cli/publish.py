@@ -11,7 +11,8 @@ import typer
 from appliance.cli.options import Json
 from appliance.cli.output import read_file, say, say_json
 from appliance.cli.workshop import Database, Folder, open_workshop
-from appliance.profiles.loader import parse_profile, signature_path
+from appliance.identity.kit import checked_name
+from appliance.profiles.loader import checked_profile_name, parse_profile, signature_path
 from appliance.sync.change import ProfileIssued, Revocation
 from hw.errors import BadInputError
 from hw.sshsig import sign
@@ -84,10 +85,11 @@ def revocation(
 
     A kit itself is shut out with: fieldkit workshop revoke.
     """
+    checked = checked_name if what is Revocable.TECHNICIAN else checked_profile_name
+    revoked = Revocation(what=what.value, name=checked(name))
     hub, _ = open_workshop(folder, database)
-    revoked = Revocation(what=what.value, name=name)
-    change = hub.publish("revocation", f"{what.value}/{name}", revoked)
-    _told(change.version, f"revocation of the {what.value} {name}", as_json=as_json)
+    change = hub.publish("revocation", f"{revoked.what}/{revoked.name}", revoked)
+    _told(change.version, f"revocation of the {revoked.what} {revoked.name}", as_json=as_json)
 
 
 def _text(content: bytes, file: Path) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 workshop_app = typer.Typer(help="The workshop's hub: where kits hand records and backups over.")
 PORT = 8443
+Port = Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535)]
 
 Folder = Annotated[
     Path | None,
@@ -125,7 +126,7 @@ def _prove(identity: str, paper: Path | None) -> str:
 @workshop_app.command("serve")
 def serve_hub(
     host: Annotated[str, typer.Option("--host", metavar="IP", help="To listen on.")] = "0.0.0.0",  # noqa: S104 - kits come from the network
-    port: Annotated[int, typer.Option("--port", metavar="N")] = PORT,
+    port: Port = PORT,
     folder: Folder = None,
     database: Database = "",
     blobs: Store = "",
@@ -152,7 +153,7 @@ def enrol(
     address: Annotated[
         str, typer.Option("--address", metavar="NAME", help="Where kits reach the hub.")
     ] = "",
-    port: Annotated[int, typer.Option("--port", metavar="N")] = PORT,
+    port: Port = PORT,
     folder: Folder = None,
     database: Database = "",
     as_json: Json = False,

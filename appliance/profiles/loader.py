@@ -129,12 +129,21 @@ def profile_path(state: Path, name: str) -> Path:
     Raises:
         BadInputError: no profile can have that name.
     """
+    return state / "profiles" / f"{checked_profile_name(name)}.toml"
+
+
+def checked_profile_name(name: str) -> str:
+    """A profile's name.
+
+    Raises:
+        BadInputError: no profile can have it.
+    """
     if _NAME.fullmatch(name) is None:
         raise BadInputError(
             f"No profile can be called '{name[:80]}'.",
             "Use small letters, digits, dashes and underscores.",
         )
-    return state / "profiles" / f"{name}.toml"
+    return name
 
 
 def _put(path: Path, content: bytes) -> None:

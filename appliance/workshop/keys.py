@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ AUTHORITY_YEARS, TLS_DAYS = 20, 825
 """825 days is the most that any browser takes of a certificate from a private authority."""
 _RENEW_BEFORE = timedelta(days=90)
 _CHALLENGE_BYTES = 32
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST, _LONGEST_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*"), 253
+"""RFC 1123, 2.1."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def init_workshop(
             kept from now on.
 
     Raises:
-        UsageError: there is a workshop in this folder already, or no address was given.
+        UsageError: there is a workshop in this folder already, or no address was given that can be.
         BadInputError: what was read back does not open the test file. Nothing was made.
         OSError: the folder cannot be written.
     """
@@ -92,6 +96,8 @@ def init_workshop(
         raise UsageError(
             "A workshop needs an address.", "Give the name or IP address that kits will use."
         )
+    for address in addresses:
+        _general_name(address)
     recovery_identity, recovery_recipient = new_identity()
     _prove_recovery(recovery_recipient, prove(recovery_identity))
     identity, recipient = new_identity()
@@ -237,6 +243,11 @@ def _general_name(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
+        if _HOST.fullmatch(text) is None or len(text) > _LONGEST_HOST:
+            raise UsageError(
+                f"'{text}' is no name or IP address.",
+                "Give one as kits will use it, such as workshop.example or 192.168.0.5.",
+            ) from None
         return x509.DNSName(text)
 
 
