@@ -30,10 +30,13 @@ from appliance.sync.record import BlobRef
 from appliance.sync.requests import kit_id
 from appliance.workshop.errors import Conflict, NotThere
 from appliance.workshop.orders import NEXT, Kept, OrderFilter
+from appliance.workshop.settings import Settings
+from appliance.workshop.slip import packing_slip
 from hw.errors import UsageError
 from hw.sshsig import AllowedSigners, Signer
 from tests.appliance.records.sample import VIN, open_records
 from tests.appliance.workshop.conftest import Workshop
+from tests.appliance.workshop.scanner import scanned_page
 
 
 def _no_blob(blob: BlobRef) -> BinaryIO:
@@ -153,6 +156,20 @@ def test_an_order_comes_to_a_kit_and_its_job_opens_with_what_it_says(
     assert (now.job, now.order.state) == (job.job, "at_the_bench")
     assert other.references() == [kept.order.reference]
     assert order_shown(other.book, kept.order.reference).state == "at_the_bench"
+
+
+def test_what_a_scanner_reads_from_the_packing_slip_opens_the_orders_job(
+    kit: Kit, workshop: Workshop, tmp_path: Path
+) -> None:
+    book(workshop, customer="Thandi")
+    kept = book(workshop, tried="New relay. " * 100)
+    kit.references()
+    slip = tmp_path / "slip.pdf"
+    slip.write_bytes(packing_slip(kept.order, Settings(name="Bench & Bus")))
+    job = open_order(kit.book, scanned_page(slip))
+    assert job.customer == "Zoë Müller"
+    (_, taken) = kit.book.events(job.job, 0, 0)
+    assert taken.body["order"] == kept.order.order
 
 
 def test_what_is_over_leaves_no_customer_on_a_kit(kit: Kit, workshop: Workshop) -> None:

@@ -9,10 +9,9 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from PIL import Image
-
-from appliance.age import new_identity
-from appliance.workshop.paper import recovery_code, recovery_paper
+from appliance.age import decrypt, encrypt, new_identity, parse_identity
+from appliance.workshop.paper import recovery_paper
+from tests.appliance.workshop.scanner import scanned_page
 from tests.stack import FIELDKIT, ROOT
 from tests.test_workshop import workshop_command
 
@@ -25,26 +24,6 @@ def text_of(pdf: Path) -> str:
     ).stdout
 
 
-def modules_of(page: Path, count: int) -> list[list[int]]:
-    """The code on a printed page, 1 for dark, as a reader sees it: by its outermost dark dots."""
-    with Image.open(page) as opened:
-        image = opened.convert("L").point(lambda shade: 255 if shade < 128 else 0)
-    # Letters are in lines: the code is what is dark in the middle of the page's left half.
-    code = image.crop((0, int(image.height * 0.22), image.width // 2, int(image.height * 0.44)))
-    left, top, right, bottom = code.getbbox() or (0, 0, 0, 0)
-    step_x, step_y = (right - left) / count, (bottom - top) / count
-    return [
-        [
-            int(
-                code.getpixel((int(left + (x + 0.5) * step_x), int(top + (y + 0.5) * step_y)))
-                == 255
-            )
-            for x in range(count)
-        ]
-        for y in range(count)
-    ]
-
-
 def test_the_page_holds_the_identity_as_letters_and_as_a_code(tmp_path: Path) -> None:
     identity, recipient = new_identity()
     pdf = tmp_path / "paper.pdf"
@@ -53,13 +32,10 @@ def test_the_page_holds_the_identity_as_letters_and_as_a_code(tmp_path: Path) ->
     assert identity in re.sub(r"\s", "", text)
     assert recipient in text
     assert "age -d -i identity.txt" in text
-    page = str(tmp_path / "page")
-    subprocess.run(
-        ["pdftoppm", "-r", "150", "-png", "-singlefile", str(pdf), page], check=True, timeout=60
-    )
-    code = recovery_code(identity)
-    wanted = [list(row) for row in code.matrix_iter(border=0)]
-    assert modules_of(tmp_path / "page.png", len(wanted)) == wanted
+    recovered = scanned_page(pdf)
+    assert recovered == identity
+    sealed = encrypt(b"a backup", [parse_identity(identity).to_public()])
+    assert decrypt(sealed, parse_identity(recovered)) == b"a backup"
 
 
 def test_a_workshop_is_made_with_the_identity_from_the_print(tmp_path: Path) -> None:
