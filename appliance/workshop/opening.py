@@ -13,9 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from msgspec import Struct
 
 from appliance import ids
 from appliance.age import Identity, decrypt, parse_identity
@@ -27,7 +25,6 @@ from appliance.sync.record import open_record, record_signers
 from appliance.workshop.hub import Hub
 from appliance.workshop.keptbackups import KeptBackup, backups_of
 from appliance.workshop.keys import IDENTITY
-from appliance.workshop.rows import each_row
 from hw.errors import BadInputError, UsageError
 from hw.sshsig import AllowedSigners, Signer, parse_public_line
 from hw.statements import NAMESPACE_BACKUP
@@ -39,10 +36,6 @@ class Opened:
 
     backups: tuple[KeptBackup, ...]
     files: tuple[Path, ...]
-
-
-class _Backups(Struct, frozen=True):
-    backups: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,9 @@ class Opener:
         ]
 
     def _job_of(self, backup: str) -> str:
-        for row in each_row(self.hub.database, lambda tables: tables.jobs, ("job",), 500):
-            if backup in msgspec.json.decode(row.view, type=_Backups).backups:
-                return str(row.job)
-        return ""
+        with self.hub.database.reading() as tables:
+            row = tables.backups.get_or_none(tables.backups.backup == backup)
+        return str(row.job) if row is not None else ""
 
     def _key(self, kit: str) -> Ed25519PublicKey:
         with self.hub.database.reading() as tables:
@@ -171,17 +163,20 @@ class Opener:
         return b"".join(self.hub.blobs.read(sha256))
 
     def _note(self, backups: list[KeptBackup], reason: str) -> None:
-        with self.hub.database.transaction() as tables:
-            for one in backups:
-                tables.openings.create(
-                    id=ids.uuid7(),
-                    opened=int(self.hub.now()),
-                    who=self.who,
-                    reason=reason,
-                    kit=one.kit,
-                    job=one.job,
-                    backup=one.backup,
-                )
+        opened = int(self.hub.now())
+        rows = [
+            {
+                "id": ids.uuid7(),
+                "opened": opened,
+                "who": self.who,
+                "reason": reason,
+                "kit": one.kit,
+                "job": one.job,
+                "backup": one.backup,
+            }
+            for one in backups
+        ]
+        self.hub.database.write(lambda tables: tables.openings.insert_many(rows).execute())
 
 
 def person() -> str:
