@@ -95,7 +95,7 @@ def new_job(stack: Stack) -> str:
 def taken(folder: Path) -> dict[str, int]:
     """How many events of each job lie at the hub."""
     hub, _ = open_hub(folder, "", "")
-    with hub.database.transaction() as tables:
+    with hub.database.reading() as tables:
         rows = list(tables.records.select(tables.records.job, tables.records.last))
     return {row.job: max(row.last, 0) for row in sorted(rows, key=lambda row: row.last)}
 
@@ -176,7 +176,7 @@ def check_backup(stack: Stack, folder: Path, backup: str) -> None:
     medium = stack.state / "medium-a" / "fieldkit-backups" / backup
     files = [path for name in names for path in medium.glob(name)]
     assert len(files) >= 4
-    with hub.database.transaction() as tables:
+    with hub.database.reading() as tables:
         stored = {row.sha256 for row in tables.blobs.select()}
     contents = {b"".join(hub.blobs.read(name)) for name in stored}
     assert {path.read_bytes() for path in files} <= contents

@@ -104,11 +104,13 @@ class Hub:
             by: who lets it in.
         """
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        with self.database.transaction() as tables:
-            tables.tokens.create(
-                sha256=_hash(token), name=name, expires=int(self.now()) + TOKEN_DAYS * _DAY_S
-            )
-            note(tables, self.now(), by, "made a word to enrol the kit", name)
+        now = int(self.now())
+
+        def keep(tables: Models) -> None:
+            tables.tokens.create(sha256=_hash(token), name=name, expires=now + TOKEN_DAYS * _DAY_S)
+            note(tables, now, by, "made a word to enrol the kit", name)
+
+        self.database.write(keep)
         return token
 
     def enrol(self, token: str, key: Ed25519PublicKey, caller: Caller) -> str:
@@ -119,7 +121,8 @@ class Hub:
             Revoked: this kit was shut out before; the office lets it in again, not a token.
         """
         name = kit_id(key)
-        with self.database.transaction() as tables:
+
+        def let_in(tables: Models) -> str:
             self._use_up(tables, caller)
             row = tables.tokens.get_or_none(tables.tokens.sha256 == _hash(token))
             if row is None or row.expires < self.now() or row.used_by not in ("", name):
@@ -137,6 +140,8 @@ class Hub:
                 )
                 note(tables, self.now(), f"the kit '{row.name}'", "was enrolled", name)
             return str(row.name)
+
+        return self.database.write(let_in)
 
     def kits(self) -> list[dict[str, Any]]:
         """Every kit that was let in, by its name; times in RFC 3339, empty for never."""
@@ -177,7 +182,8 @@ class Hub:
         Raises:
             NotThere: there is none.
         """
-        with self.database.transaction() as tables:
+
+        def shut_out(tables: Models) -> None:
             kits = tables.kits
             row = kits.get_or_none(kits.id == kit)
             if row is None:
@@ -185,6 +191,8 @@ class Hub:
             if not row.revoked:
                 kits.update(revoked=int(self.now())).where(kits.id == kit).execute()
                 note(tables, self.now(), by, "shut out the kit", row.name)
+
+        self.database.write(shut_out)
 
     def hello(self, kit: str, greeting: Greeting) -> int:
         """Note that a kit is there; returns the hub's clock.
@@ -255,8 +263,9 @@ class Hub:
 
     def publish(self, kind: str, subject: str, body: Struct) -> Change:
         """Tell every kit something (`appliance.workshop.feed`)."""
-        with self.database.transaction() as tables:
-            return publish(self.database, tables, self.key, kind, subject, body)
+        return self.database.write(
+            lambda tables: publish(self.database, tables, self.key, kind, subject, body)
+        )
 
     # Blobs ------------------------------------------------------------------------------------
 

@@ -107,9 +107,8 @@ def check_backup(
     """
     listed = _get(database, backup)
     found = "; ".join(_wrong(blobs, listed.files))
-    with database.transaction() as tables:
-        backups = tables.backups
-        backups.update(checked=int(now()), found=found).where(backups.backup == backup).execute()
+    row, backups = {"checked": int(now()), "found": found}, database.tables.backups
+    database.write(lambda _: backups.update(row).where(backups.backup == backup).execute())
     return _get(database, backup)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -110,24 +111,26 @@ class Orders:
                 **structs.asdict(booking),
             )
             try:
-                with self.database.transaction() as tables:
-                    if (there := tables.orders.get_or_none(tables.orders.once == once)) is not None:
-                        return _kept(there)
-                    row = {
-                        **self._row(order, kit),
-                        "id": order.order,
-                        "reference": order.reference,
-                        "once": once,
-                        "token": secrets.token_urlsafe(TOKEN_BYTES),
-                        "job": "",
-                    }
-                    tables.orders.insert(row).execute()
-                    self._publish(tables, order, kit)
-                    self._note(tables, by, "booked an order", order)
-                    return _kept(tables.orders.get_by_id(order.order))
+                return self.database.write(partial(self._book, order, once, kit, by))
             except IntegrityError:
                 continue  # The reference is taken, or the same form came twice at this moment.
         raise HubUnavailable("No free reference was found for the order.", "Book it again.")
+
+    def _book(self, order: Order, once: str, kit: str, by: str, tables: Models) -> Kept:
+        if (there := tables.orders.get_or_none(tables.orders.once == once)) is not None:
+            return _kept(there)
+        row = {
+            **self._row(order, kit),
+            "id": order.order,
+            "reference": order.reference,
+            "once": once,
+            "token": secrets.token_urlsafe(TOKEN_BYTES),
+            "job": "",
+        }
+        tables.orders.insert(row).execute()
+        self._publish(tables, order, kit)
+        self._note(tables, by, "booked an order", order)
+        return _kept(tables.orders.get_by_id(order.order))
 
     def get(self, order: str) -> Kept:
         """An order by its id.
@@ -183,7 +186,8 @@ class Orders:
             NotThere: there is none.
             Conflict: it is done or withdrawn.
         """
-        with self.database.transaction() as tables:
+
+        def work(tables: Models) -> Kept:
             kept = _kept(self._locked(tables, order))
             _check_open(kept.order)
             changed = {
@@ -193,6 +197,8 @@ class Orders:
             self._note(tables, by, "changed an order", new)
             return self._keep(tables, new, kept.kit)
 
+        return self.database.write(work)
+
     def move(self, order: str, state: OrderState, by: str = "") -> Kept:
         """Take an order to another state.
 
@@ -200,7 +206,8 @@ class Orders:
             NotThere: there is none.
             Conflict: it cannot go there from where it is.
         """
-        with self.database.transaction() as tables:
+
+        def work(tables: Models) -> Kept:
             kept = _kept(self._locked(tables, order))
             if state not in NEXT[kept.order.state]:
                 raise Conflict(
@@ -211,6 +218,8 @@ class Orders:
             self._note(tables, by, f"set an order to {said(state)}", kept.order)
             return self._keep(tables, structs.replace(kept.order, state=state), kept.kit)
 
+        return self.database.write(work)
+
     def assign(self, order: str, kit: str, by: str = "") -> Kept:
         """Give an order to a kit, or with `EVERY_KIT` to whoever comes first.
 
@@ -218,7 +227,8 @@ class Orders:
             NotThere: there is no such order or kit.
             Conflict: it is done or withdrawn.
         """
-        with self.database.transaction() as tables:
+
+        def work(tables: Models) -> Kept:
             kept = _kept(self._locked(tables, order))
             if kit and not tables.kits.select().where(tables.kits.id == kit).exists():
                 raise NotThere(f"There is no kit {kit}.", "Look at the list of kits.")
@@ -229,6 +239,8 @@ class Orders:
             gone = OrderGone(order=order, state="elsewhere")
             self._tell(tables, order, gone, kept.kit)
             return self._keep(tables, kept.order, kit)
+
+        return self.database.write(work)
 
     def note_job(self, tables: Models, order: str, job: str, kit: str) -> None:
         """A kit opened a job for an order: it is at the bench now, and other kits see that.

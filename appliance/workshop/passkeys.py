@@ -27,6 +27,7 @@ from webauthn.helpers.structs import (
 from appliance.workshop.audit import note
 from appliance.workshop.errors import NotLetIn
 from appliance.workshop.people import People, Session
+from appliance.workshop.tables import Models
 from hw.errors import UNDECODABLE, UsageError
 
 CHALLENGE_S, CHALLENGE_BYTES = 300, 32
@@ -116,24 +117,31 @@ class Passkeys:
         except (WebAuthnException, NotLetIn) as error:
             raise UsageError("The passkey was not made.", "Try it once more.") from error
         plain = " ".join(name.split())[:_LONGEST_NAME] or "passkey"
-        with self.people.database.transaction() as tables:
-            tables.passkeys.create(
-                id=bytes_to_base64url(verified.credential_id),
-                person=session.person,
-                name=plain,
-                key=verified.credential_public_key,
-                uses=verified.sign_count,
-                made=int(self.people.now()),
-            )
+        row = {
+            "id": bytes_to_base64url(verified.credential_id),
+            "person": session.person,
+            "name": plain,
+            "key": verified.credential_public_key,
+            "uses": verified.sign_count,
+            "made": int(self.people.now()),
+        }
+
+        def keep(tables: Models) -> None:
+            tables.passkeys.insert(row).execute()
             note(tables, self.people.now(), session.name, "added the passkey", plain)
+
+        self.people.database.write(keep)
 
     def remove(self, session: Session, passkey: str) -> None:
         """Remove one of one's own."""
-        with self.people.database.transaction() as tables:
+
+        def forget(tables: Models) -> None:
             keys = tables.passkeys
             mine = (keys.id == passkey) & (keys.person == session.person)
             if keys.delete().where(mine).execute():
                 note(tables, self.people.now(), session.name, "removed a passkey")
+
+        self.people.database.write(forget)
 
     def begin_logging_in(self, place: Place) -> str:
         """What the browser is asked to log somebody in, as JSON."""
@@ -156,7 +164,8 @@ class Passkeys:
         if row is None:
             raise NotLetIn
         verified = self._verified(row, place, answer, challenge)
-        with self.people.database.transaction() as tables:
+
+        def let_in(tables: Models) -> str:
             person = tables.people.get_or_none(tables.people.id == row.person)
             if person is None:
                 raise NotLetIn
@@ -164,6 +173,8 @@ class Passkeys:
             keys.update(uses=verified).where(keys.id == row.id).execute()
             note(tables, self.people.now(), person.name, "logged in with the passkey", row.name)
             return self.people.begin(tables, person.id)
+
+        return self.people.database.write(let_in)
 
     def _verified(self, row: Any, place: Place, answer: str, challenge: bytes) -> int:
         """How often the passkey was used, where its answer is right."""
@@ -183,13 +194,17 @@ class Passkeys:
     def _challenge(self, person: str) -> bytes:
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
         now = int(self.people.now())
-        with self.people.database.transaction() as tables:
+        row = {
+            "sha256": hashlib.sha256(challenge).hexdigest(),
+            "person": person,
+            "expires": now + CHALLENGE_S,
+        }
+
+        def keep(tables: Models) -> None:
             tables.challenges.delete().where(tables.challenges.expires < now).execute()
-            tables.challenges.create(
-                sha256=hashlib.sha256(challenge).hexdigest(),
-                person=person,
-                expires=now + CHALLENGE_S,
-            )
+            tables.challenges.insert(row).execute()
+
+        self.people.database.write(keep)
         return challenge
 
     def _answered(self, answer: str, person: str) -> bytes:
@@ -199,15 +214,18 @@ class Passkeys:
             challenge = base64url_to_bytes(msgspec.json.decode(client, type=_Client).challenge)
         except (*UNDECODABLE, ValueError) as error:
             raise NotLetIn from error
-        with self.people.database.transaction() as tables:
+
+        def use_up(tables: Models) -> int:
             challenges = tables.challenges
             asked = (
                 (challenges.sha256 == hashlib.sha256(challenge).hexdigest())
                 & (challenges.person == person)
                 & (challenges.expires >= int(self.people.now()))
             )
-            if not challenges.delete().where(asked).execute():
-                raise NotLetIn
+            return int(challenges.delete().where(asked).execute())
+
+        if not self.people.database.write(use_up):
+            raise NotLetIn
         return challenge
 
 

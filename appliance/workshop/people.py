@@ -88,16 +88,20 @@ class People:
             raise UsageError("The person needs a name, of 80 letters at most.", "Give one.")
         _check_role(role)
         word = _new_word()
+        row = {
+            "id": uuid7(),
+            "name": plain,
+            "role": role,
+            "word": _hash(word),
+            "word_expires": int(self.now()) + WORD_S,
+        }
+
+        def keep(tables: Models) -> None:
+            tables.people.insert(row).execute()
+            note(tables, self.now(), by, f"added a person as {role}", plain)
+
         try:
-            with self.database.transaction() as tables:
-                tables.people.create(
-                    id=uuid7(),
-                    name=plain,
-                    role=role,
-                    word=_hash(word),
-                    word_expires=int(self.now()) + WORD_S,
-                )
-                note(tables, self.now(), by, f"added a person as {role}", plain)
+            self.database.write(keep)
         except IntegrityError as error:
             raise UsageError(f"There is a person '{plain}' already.", "Add initials.") from error
         return word
@@ -109,13 +113,16 @@ class People:
             NotThere: there is no such person.
         """
         word = _new_word()
-        with self.database.transaction() as tables:
+
+        def begin_anew(tables: Models) -> None:
             name = _get(tables, person).name
             self._forget(tables, person)
             tables.people.update(
                 password="", totp="", word=_hash(word), word_expires=int(self.now()) + WORD_S
             ).where(tables.people.id == person).execute()
             note(tables, self.now(), by, "gave a new first word to", name)
+
+        self.database.write(begin_anew)
         return word
 
     def change_role(self, person: str, role: str, by: str) -> None:
@@ -126,12 +133,15 @@ class People:
             UsageError: there is no such role, or no owner would be left.
         """
         _check_role(role)
-        with self.database.transaction() as tables:
+
+        def change(tables: Models) -> None:
             row = _get(tables, person)
             if role != "owner":
-                _check_an_owner_stays(tables, row)
+                self._check_an_owner_stays(tables, row)
             tables.people.update(role=role).where(tables.people.id == person).execute()
             note(tables, self.now(), by, f"made {role}", row.name)
+
+        self.database.write(change)
 
     def remove(self, person: str, by: str) -> None:
         """Remove a person; what they did stays in the audit.
@@ -140,12 +150,22 @@ class People:
             NotThere: there is no such person.
             UsageError: no owner would be left.
         """
-        with self.database.transaction() as tables:
+
+        def forget(tables: Models) -> None:
             row = _get(tables, person)
-            _check_an_owner_stays(tables, row)
+            self._check_an_owner_stays(tables, row)
             self._forget(tables, person)
             tables.people.delete().where(tables.people.id == person).execute()
             note(tables, self.now(), by, "removed the person", row.name)
+
+        self.database.write(forget)
+
+    def _check_an_owner_stays(self, tables: Models, row: Any) -> None:
+        # Held, so that two owners who shut out each other at the same moment do so in turn.
+        people = tables.people
+        owners = people.select(people.id).where(people.role == "owner").order_by(people.id)
+        if row.role == "owner" and all(one.id == row.id for one in self.database.lock(owners)):
+            raise UsageError(f"'{row.name}' is the only owner.", "Make somebody else owner first.")
 
     def _forget(self, tables: Models, person: str) -> None:
         for table in (tables.sessions, tables.passkeys, tables.challenges):
@@ -169,12 +189,17 @@ class People:
         row = self._by_name(known)
         right = proofs.fits(password, row.password if row is not None else "")
         step = proofs.totp_step(row.totp, code, self.now()) if row is not None and row.totp else 0
-        with self.database.transaction() as tables:
+
+        def let_in(tables: Models) -> str:
             if row is not None and right and step and self._take_step(tables, row.id, step):
                 self._forget_tries(tables, known)
                 note(tables, self.now(), row.name, "logged in")
                 return self.begin(tables, row.id)
             note(tables, self.now(), known, "failed to log in", address)
+            return ""
+
+        if token := self.database.write(let_in):
+            return token
         raise NotLetIn
 
     def first_log_in(self, name: str, word: str, address: str) -> str:
@@ -188,14 +213,19 @@ class People:
         self.count_try(address, known)
         row = self._by_name(known)
         fits = row is not None and secrets.compare_digest(row.word, _hash("".join(word.split())))
-        with self.database.transaction() as tables:
+        secret = proofs.new_totp_secret()
+
+        def let_in(tables: Models) -> str:
             if row is not None and fits and row.word_expires >= self.now():
                 people = tables.people
-                secret = proofs.new_totp_secret()
                 people.update(totp=secret).where(people.id == row.id).execute()
                 self._forget_tries(tables, known)
                 return self.begin(tables, row.id, first=True)
             note(tables, self.now(), known, "failed to log in for the first time", address)
+            return ""
+
+        if token := self.database.write(let_in):
+            return token
         raise NotLetIn
 
     def totp_uri(self, session: Session) -> str:
@@ -213,7 +243,8 @@ class People:
             UsageError: the password is too short, or the code is not the phone's.
         """
         kept = proofs.hashed(password)
-        with self.database.transaction() as tables:
+
+        def keep(tables: Models) -> str:
             row = _get(tables, session.person)
             step = proofs.totp_step(row.totp, code, self.now())
             if not session.first or not step:
@@ -228,6 +259,8 @@ class People:
             tables.sessions.delete().where(tables.sessions.person == row.id).execute()
             note(tables, self.now(), row.name, "set password and phone, and logged in")
             return self.begin(tables, row.id)
+
+        return self.database.write(keep)
 
     def _by_name(self, name: str) -> Any:
         with self.database.reading() as tables:
@@ -246,9 +279,8 @@ class People:
         """
         most = {f"from {address}": TRIES_OF_ADDRESS}
         most |= {f"as {name}": TRIES_OF_NAME} if name else {}
-        with self.database.transaction() as tables:
-            if not within(tables, self.now(), most, TRIES_S):
-                raise TooManyTries
+        if not self.database.write(lambda tables: within(tables, self.now(), most, TRIES_S)):
+            raise TooManyTries
 
     def _forget_tries(self, tables: Models, name: str) -> None:
         tables.tries.delete().where(tables.tries.who == f"as {name}").execute()
@@ -283,9 +315,12 @@ class People:
 
     def log_out(self, session: Session) -> None:
         """End a session."""
-        with self.database.transaction() as tables:
+
+        def end(tables: Models) -> None:
             tables.sessions.delete().where(tables.sessions.sha256 == session.sha256).execute()
             note(tables, self.now(), session.name, "logged out")
+
+        self.database.write(end)
 
 
 def _person(row: Any) -> Person:
@@ -302,14 +337,6 @@ def _get(tables: Models, person: str) -> Any:
 def _check_role(role: str) -> None:
     if role not in ROLES:
         raise UsageError(f"There is no role '{role}'.", f"Take one of: {', '.join(ROLES)}.")
-
-
-def _check_an_owner_stays(tables: Models, row: Any) -> None:
-    others = tables.people.select().where(
-        (tables.people.role == "owner") & (tables.people.id != row.id)
-    )
-    if row.role == "owner" and not others.exists():
-        raise UsageError(f"'{row.name}' is the only owner.", "Make somebody else owner first.")
 
 
 def _new_word() -> str:

@@ -11,7 +11,7 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from peewee import (
     SqliteDatabase,
     TextField,
 )
+from playhouse.cockroachdb import CockroachDatabase
 from playhouse.db_url import connect
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
@@ -55,7 +56,8 @@ class Models:
         records: what was taken, in the bytes that came.
         conflicts: what was refused because something else was taken before; for the office.
         jobs: what a list shows of a job, made of its records; `number` is the order in which
-            they arrived first.
+            they arrived first. Numbers have gaps; those that a CockroachDB gives have 63 bits,
+            and their order is only as good as the clocks of its nodes agree (half a second).
         blobs: what lies whole in the store.
         counters: numbers that are given once, each by its name.
         changes: what kits are told, in the words that were signed.
@@ -114,14 +116,15 @@ class HubDatabase:
         self._turns = Turns(self._database, self._opened)
         self.close = weakref.finalize(self, self._database.close_idle)
         models = [getattr(self.tables, field.name) for field in fields(self.tables)]
-        with self.transaction():
-            bring_up(self._database, self.tables, models)
+        self.write(lambda tables: bring_up(self._database, tables, models))
 
     def write(self, work: Callable[[Models], Result]) -> Result:
         """Do something, all of it or, on any error, nothing; what this returned is on the disk.
 
-        On SQLite several threads share a transaction. Elsewhere it is done again where the database
-        found that it contradicts another one under way, so `work` must touch the database only.
+        This is the only way to write. On SQLite several threads share a transaction. Elsewhere it
+        is done again where the database found that it contradicts another one under way, which
+        CockroachDB may do to any: so `work` must touch the database only, and what else is to be
+        done comes after this has returned. It may run in another thread; it must not write within.
 
         Raises:
             HubFull: the disk is.
@@ -138,16 +141,6 @@ class HubDatabase:
                     raise
                 time.sleep(random.uniform(0, RETRY_WITHIN_S))  # noqa: S311 - no secret
         raise AssertionError  # The last try returned or raised.
-
-    @contextmanager
-    def transaction(self) -> Iterator[Models]:
-        """As `write`, for what is done once and by nobody else at the same time.
-
-        Raises:
-            HubFull, HubUnavailable: as `write`.
-        """
-        with self._turns.taken() if self._is_sqlite else nullcontext(), self._opened():
-            yield self.tables
 
     @contextmanager
     def reading(self) -> Iterator[Models]:
@@ -340,7 +333,7 @@ def _models(of: Database) -> Models:
 
     class Word(Table):
         # Beginnings are looked up as ranges: the order must be that of the letters' numbers.
-        word = TextField(collation='"C"' if isinstance(of, PostgresqlDatabase) else "BINARY")
+        word = TextField(collation=_by_letters_numbers(of))
         number = BigIntegerField()
 
         class Meta:
@@ -386,6 +379,12 @@ def _models(of: Database) -> Models:
         backups=Backup,
         **_of_the_office(of),
     )
+
+
+def _by_letters_numbers(of: Database) -> str | None:
+    if isinstance(of, CockroachDatabase):
+        return None  # It has no other order, and takes a text with a named one for another type.
+    return '"C"' if isinstance(of, PostgresqlDatabase) else "BINARY"
 
 
 def _of_the_office(of: Database) -> dict[str, type[Model]]:

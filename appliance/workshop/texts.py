@@ -36,14 +36,17 @@ def publish_text(
         UsageError: name, language or text cannot be used.
     """
     issued = _checked(name, language, text)
-    with database.transaction() as tables:
+
+    def tell(tables: Models) -> TextIssued:
         hold_numbers(database, tables)
         known = [one for one in _published(tables) if one.name == name]
         newest = max((one.version for one in known), default=1)
         again = any((one.version, one.language) == (newest, language) for one in known)
         numbered = msgspec.structs.replace(issued, version=newest + 1 if again else newest)
         publish(database, tables, key, KIND, f"{name}/{language}", numbered)
-    return numbered
+        return numbered
+
+    return database.write(tell)
 
 
 def held_texts(database: HubDatabase, language: str = "en") -> list[TextIssued]:

@@ -61,12 +61,12 @@ class Turns:
 
     def __init__(self, database: Database, transaction: Open) -> None:
         self._database, self._transaction = database, transaction
-        self._turn = threading.RLock()
+        self._turn = threading.Lock()
         self._queue: list[_Asked[object]] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def _taken(self) -> Iterator[None]:
         """Have the turn.
 
         Raises:
@@ -92,7 +92,7 @@ class Turns:
         asked = _Asked(work)
         with self._lock:
             self._queue.append(asked)  # type: ignore[arg-type]  # only `asked` gets the result
-        with self.taken():
+        with self._taken():
             while not asked.done:
                 self._commit()
         return asked.result()

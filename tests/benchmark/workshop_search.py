@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.records import Customer, JobView, Vehicle
 from appliance.workshop.search import JobQuery, search_jobs
-from appliance.workshop.tables import HubDatabase
+from appliance.workshop.tables import HubDatabase, Models
 from tests.appliance.workshop.conftest import postgres
 from tests.benchmark.figures import BUILD, Figure, figure
 from tests.benchmark.rig import percentile
@@ -138,7 +138,8 @@ def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
         "'job' || n",
     ]
     search = " || ' ' || ".join(words)
-    with database.transaction() as tables:
+
+    def fill(tables: Models) -> None:
         run = tables.jobs._meta.database.execute_sql
         run(
             # All that stands in this statement and the next is from this file.
@@ -149,5 +150,7 @@ def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
         for word in words:
             # As above.
             run(f"INSERT INTO word (word, number) SELECT {word}, n FROM {numbers} ORDER BY 1, 2")  # noqa: S608
+
+    database.write(fill)
     with database.reading() as tables:
         tables.jobs._meta.database.execute_sql("ANALYZE")

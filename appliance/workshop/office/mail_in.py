@@ -199,9 +199,8 @@ class _MailIn:
     def _count(self, visit: Visit) -> None:
         hub = self.office.hub
         most = {f"mail-in from {visit.address}": ORDERS_OF_ADDRESS, "mail-in": ORDERS_OF_ALL}
-        with hub.database.transaction() as tables:
-            if not within(tables, hub.now(), most, ORDERS_S):
-                raise TooManyOrders
+        if not hub.database.write(lambda tables: within(tables, hub.now(), most, ORDERS_S)):
+            raise TooManyOrders
 
     def _take_photos(self, visit: Visit, sent: _Sent) -> None:
         files = [one for one in visit.form.getlist("photos") if isinstance(one, UploadFile)]

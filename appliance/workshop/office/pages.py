@@ -28,6 +28,8 @@ COOKIE = "__Host-fieldkit"
 LOGIN, FIRST = "/login", "/first"
 MOST_FORM_BYTES = 64 << 10
 MOST_FIELDS = 100
+MOST_NUMBER = (1 << 63) - 1
+"""The numbers that a CockroachDB gives rows are that long."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Visit:
     def number(self, name: str) -> int:
         """A number behind '?'; 0 for what is none."""
         text = self.asked(name)
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
+        fits = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_NUMBER))
+        return min(int(text), MOST_NUMBER) if fits else 0
 
     def back(self, otherwise: str) -> str:
         """The page that the form was on, as it says itself; only ever a page of this hub."""

@@ -246,20 +246,22 @@ def test_an_order_of_another_kit_is_not_handed_out_and_not_taken(
     kit: Kit, workshop: Workshop
 ) -> None:
     database, key = workshop.hub.database, workshop.keys.signing
-    with database.transaction() as tables:
-        other = publish(database, tables, key, "order", ORDER, order(), kit="SHA256:other")
+
+    def tell(body: Order | OrderGone, to: str) -> Change:
+        return database.write(
+            lambda tables: publish(database, tables, key, "order", ORDER, body, kit=to)
+        )
+
+    other = tell(order(), "SHA256:other")
     assert kit.fetch() == 0
     assert all(one.number != other.number for one in kit.hub.changes(0).changes)
     kit.inbox.take(seal_change(other, key))
     assert kit.orders() == []
     assert any("for another kit" in one.why for one in kit.inbox.put_aside())
-    with database.transaction() as tables:
-        publish(database, tables, key, "order", ORDER, order(), kit=kit.id)
+    tell(order(), kit.id)
     kit.fetch()
     assert kit.orders() == ["W-7K3F2"]
-    with database.transaction() as tables:
-        gone = OrderGone(order=ORDER, state="elsewhere")
-        publish(database, tables, key, "order", ORDER, gone, kit=kit.id)
+    tell(OrderGone(order=ORDER, state="elsewhere"), kit.id)
     kit.fetch()
     assert kit.orders() == []
     told = "".join(one.document for one in kit.hub.changes(0).changes)
@@ -370,8 +372,8 @@ def test_a_kit_that_was_shut_out_is_told_nothing(kit: Kit, workshop: Workshop) -
 
 def test_nobody_who_reads_while_many_write_misses_a_change(workshop: Workshop) -> None:
     """Each writer has a connection of its own to the database, as several hubs have."""
-    database, key = workshop.hub.database, workshop.keys.signing
-    with database.transaction() as tables:
+    database = workshop.hub.database
+    with database.reading() as tables:
         start = changes_for(tables, "", 0).last
     seen: list[int] = []
     writing = threading.Event()
@@ -379,15 +381,15 @@ def test_nobody_who_reads_while_many_write_misses_a_change(workshop: Workshop) -
 
     def write(writer: int) -> None:
         for count in range(12):
-            with database.transaction() as tables:
-                words = text(f"{writer} {count}", "race")
-                publish(database, tables, key, "text", f"race/{writer}/{count}", words)
+            workshop.hub.publish(
+                "text", f"race/{writer}/{count}", text(f"{writer} {count}", "race")
+            )
 
     def read() -> None:
         at, last_turn = start, False
         while not last_turn:
             last_turn = not writing.is_set()
-            with database.transaction() as tables:
+            with database.reading() as tables:
                 page = changes_for(tables, "", at)
             seen.extend(one.number for one in page.changes)
             at = seen[-1] if seen else start
@@ -404,8 +406,6 @@ def test_nobody_who_reads_while_many_write_misses_a_change(workshop: Workshop) -
 def test_the_tables_are_there_for_a_hub_that_is_older(tmp_path: Path) -> None:
     path = str(tmp_path / "hub.db")
     older = HubDatabase(path)
-    with older.transaction() as tables:
-        for model in (tables.changes, tables.counters):
-            model.drop_table()
-    with HubDatabase(path).transaction() as tables:
+    older.write(lambda tables: [one.drop_table() for one in (tables.changes, tables.counters)])
+    with HubDatabase(path).reading() as tables:
         assert changes_for(tables, "", 0) == Changes(changes=[], more=False, last=0)

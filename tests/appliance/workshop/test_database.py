@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,7 @@ def where(
 @pytest.fixture
 def database(where: str) -> Iterator[HubDatabase]:
     opened = HubDatabase(where)
-    with opened.transaction() as tables:
-        tables.blobs.delete().execute()
+    opened.write(lambda tables: tables.blobs.delete().execute())
     yield opened
     opened.close()
 
@@ -79,9 +78,6 @@ def test_what_was_begun_and_then_failed_leaves_nothing(database: HubDatabase) ->
     with pytest.raises(UsageError):
         database.write(begin_and_fail)
     assert stored(database) == {}
-    with pytest.raises(UsageError), database.transaction() as tables:
-        begin_and_fail(tables)
-    assert stored(database) == {}
     database.write(note("whole", 1))
     assert stored(database) == {"whole": 1}
 
@@ -101,11 +97,15 @@ def test_on_sqlite_all_that_waits_for_the_turn_shares_the_next_commit(tmp_path: 
         connection.set_trace_callback(trace)
 
     with ThreadPoolExecutor(THREADS) as threads:
-        with database.transaction() as tables:
+        waiting: list[Future[Any]] = []
+
+        def have_others_wait(tables: Models) -> None:
             count(tables)
-            waiting = [threads.submit(database.write, note(f"{n}", n)) for n in range(THREADS)]
+            waiting.extend(threads.submit(database.write, note(f"{n}", n)) for n in range(THREADS))
             while len(database._turns._queue) < THREADS:
                 threading.Event().wait(0.01)
+
+        database.write(have_others_wait)
         for one in waiting:
             one.result(LIMIT_S)
     database.close()
@@ -171,30 +171,36 @@ def columns(database: HubDatabase) -> dict[str, set[str]]:
 def test_a_database_without_a_table_and_a_column_gets_them(where: str) -> None:
     before = HubDatabase(where)
     wanted = columns(before)
-    with before.transaction() as tables:
+
+    def take_away(tables: Models) -> None:
         own = tables.kits._meta.database
         tables.kits.create(id="k", name="Van 1", key="", enrolled=5)
         own.execute_sql("ALTER TABLE kit DROP COLUMN waiting")
         own.execute_sql("DROP TABLE opening")
+
+    before.write(take_away)
     before.close()
     after = HubDatabase(where)
     assert columns(after) == wanted
-    with after.transaction() as tables:
+    with after.reading() as tables:
         kit = tables.kits.get_by_id("k")
         assert (kit.name, kit.enrolled, kit.waiting) == ("Van 1", 5, 0)
-        kit.delete_instance()
+    after.write(lambda tables: tables.kits.delete_by_id("k"))
     after.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(where: str) -> None:
     database = HubDatabase(where)
     counters = database.tables.counters
-    with database.transaction():
-        counters.update(value=99).where(counters.name == "schema").execute()
+
+    def set_version(number: int) -> None:
+        update = counters.update(value=number).where(counters.name == "schema")
+        database.write(lambda _: update.execute())
+
+    set_version(99)
     with pytest.raises(UsageError, match="newer version"):
         HubDatabase(where)
-    with database.transaction():
-        counters.update(value=2).where(counters.name == "schema").execute()
+    set_version(2)
     database.close()
 
 

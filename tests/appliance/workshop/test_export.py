@@ -194,9 +194,9 @@ def test_a_damaged_file_and_a_damaged_row_are_found_in_the_hub_itself(tmp_path: 
         hub = full.workshop.hub
         blob = max((full.workshop.folder / "store").glob("blobs/*/*"))
         blob.write_bytes(blob.read_bytes()[:-1] + b"?")
-        with hub.database.transaction() as tables:
-            records = tables.records
-            records.update(last=9).where(records.job == full.job).execute()
+        records = hub.database.tables.records
+        update = records.update(last=9).where(records.job == full.job)
+        hub.database.write(lambda _: update.execute())
         told = list(Check(LiveHub(hub)).findings())
         assert {one.item.split()[0] for one in told} == {"file", "record"}
         assert any(blob.name in one.item for one in told)

@@ -67,7 +67,7 @@ def test_a_kit_of_an_older_schema_opens_and_hands_over(
         )
         assert hand_over(outbox, way) == Handover(handed_over=2)
 
-        with workshop.hub.database.transaction() as tables:
+        with workshop.hub.database.reading() as tables:
             rows = {row.job: row.view for row in tables.jobs.select()}
             numbers = [row.sequence for row in tables.records.select()]
         assert sorted(numbers) == [1, 2]

@@ -66,9 +66,8 @@ def job_with_files(records: Records, image: bytes = IMAGE) -> str:
 def forget_image(workshop: Workshop) -> None:
     """Take the image from the hub, where an earlier test's job may have left it."""
     name = hashlib.sha256(IMAGE).hexdigest()
-    with workshop.hub.database.transaction() as tables:
-        if tables.blobs.delete_by_id(name):
-            obstore.delete(workshop.hub.blobs._store, f"blobs/{name[:2]}/{name}")
+    if workshop.hub.database.write(lambda tables: tables.blobs.delete_by_id(name)):
+        obstore.delete(workshop.hub.blobs._store, f"blobs/{name[:2]}/{name}")
 
 
 class Kit:
@@ -116,7 +115,7 @@ def kit(tmp_path: Path, workshop: Workshop) -> Iterator[Kit]:
 
 def stored(workshop: Workshop, job: str) -> list[tuple[int, int]]:
     """First and last event of each record of a job at the hub."""
-    with workshop.hub.database.transaction() as tables:
+    with workshop.hub.database.reading() as tables:
         records = tables.records
         rows = records.select().where(records.job == job).order_by(records.first)
         return [(row.first, row.last) for row in rows]
@@ -143,7 +142,7 @@ def test_a_job_arrives_whole_with_its_files_and_a_receipt_allows_to_let_it_go(
         "manifest",
         "manifest_signature",
     }
-    with workshop.hub.database.transaction() as tables:
+    with workshop.hub.database.reading() as tables:
         row = tables.jobs.get(tables.jobs.job == job)
     assert msgspec.json.decode(row.view, type=JobView) == kit.records.job(job)
     receipt = msgspec.json.decode(
@@ -174,7 +173,7 @@ def test_a_job_of_several_records_arrives_with_its_last_state(
     kit.outbox.freeze()
     assert kit.hand_over() == Handover(handed_over=2)
     assert stored(workshop, job) == [(1, 3), (4, 4)]
-    with workshop.hub.database.transaction() as tables:
+    with workshop.hub.database.reading() as tables:
         row = tables.jobs.get(tables.jobs.job == job)
     assert msgspec.json.decode(row.view, type=JobView) == kit.records.job(job)
 
@@ -268,7 +267,7 @@ def test_a_kit_that_was_set_back_is_found_and_both_contents_are_kept(
         assert back.hand_over() == Handover(put_aside=1)
         (item,) = back.outbox.items(("QUARANTINED",))
     assert "cloned or set back" in item.why
-    with workshop.hub.database.transaction() as tables:
+    with workshop.hub.database.reading() as tables:
         row = tables.conflicts.get(tables.conflicts.sha256 == item.sha256)
     assert "cloned or set back" in row.why
 

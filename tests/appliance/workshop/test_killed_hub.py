@@ -64,7 +64,7 @@ def test_what_a_killed_hub_signed_for_is_there_with_all_that_belongs_to_it(tmp_p
         over.set()
         killer.join()
     assert len(signed_for) == jobs
-    with hub.database.transaction() as tables:
+    with hub.database.reading() as tables:
         taken = {row.id: (row.sha256, bytes(row.body)) for row in tables.records.select()}
     assert taken == {one.record.record: (one.sha256, one.body) for one in signed_for}
     for one in signed_for:

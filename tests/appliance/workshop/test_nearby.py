@@ -107,7 +107,7 @@ def test_another_workshop_that_says_to_be_this_one_is_not_believed(
         assert found.wait(LIMIT_S)
         with pytest.raises(NotReached), reaching.hub(pairing, kit_key, hello):
             pass
-        with liar.hub.database.transaction() as tables:
+        with liar.hub.database.reading() as tables:
             assert tables.nonces.select().count() == 0
 
 

@@ -34,7 +34,7 @@ def http(workshop: Workshop) -> Iterator[httpx.Client]:
 
 def rows(workshop: Workshop) -> dict[str, int]:
     """How much lies in the tables that a kit can write to."""
-    with workshop.hub.database.transaction() as tables:
+    with workshop.hub.database.reading() as tables:
         return {
             name: getattr(tables, name).select().count()
             for name in ("kits", "records", "conflicts", "jobs", "blobs")

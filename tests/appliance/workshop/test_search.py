@@ -14,6 +14,7 @@ from appliance.records import Customer, JobView, Vehicle
 from appliance.records.view import search_text
 from appliance.workshop import search
 from appliance.workshop.search import JobQuery, index_job, search_jobs
+from appliance.workshop.tables import Models
 from tests.appliance.records.sample import identified
 from tests.appliance.workshop.conftest import Workshop
 
@@ -62,7 +63,8 @@ def view_of(number: int, draw: random.Random) -> JobView:
 def filled(workshop: Workshop) -> Iterator[Filled]:
     draw = random.Random(7)
     views = [view_of(number, draw) for number in range(300)]
-    with workshop.hub.database.transaction() as tables:
+
+    def fill(tables: Models) -> None:
         for number, view in enumerate(views):
             row = tables.jobs.create(
                 job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
@@ -70,10 +72,14 @@ def filled(workshop: Workshop) -> Iterator[Filled]:
             )  # fmt: skip
             words = index_job(tables, row.number, view, [], "")
             tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
-    yield Filled(workshop, views)
-    with workshop.hub.database.transaction() as tables:
+
+    def empty(tables: Models) -> None:
         tables.jobs.delete().execute()
         tables.words.delete().execute()
+
+    workshop.hub.database.write(fill)
+    yield Filled(workshop, views)
+    workshop.hub.database.write(empty)
 
 
 @pytest.mark.parametrize(
@@ -132,11 +138,14 @@ def test_pages_go_on_where_the_one_before_ended(filled: Filled) -> None:
 def test_what_an_ecu_said_of_itself_is_found_too_and_a_job_keeps_its_words(filled: Filled) -> None:
     database, view = filled.workshop.hub.database, filled.views[17]
     assert filled.found("14c204") == []
-    with database.transaction() as tables:
+
+    def identify(tables: Models) -> None:
         row = tables.jobs.get(tables.jobs.job == view.job)
         body = identified("1.0.7")
         event = type("Event", (), {"body": body})()
         words = index_job(tables, row.number, view, [event], row.search)
         tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
+
+    database.write(identify)
     assert filled.found("14c204") == [view.job]
     assert view.job in filled.found("wvwzzz1jzxw000017")

@@ -31,6 +31,7 @@ from appliance.workshop.keys import TLS, WorkshopKeys, init_workshop
 from appliance.workshop.office.pages import COOKIE
 from appliance.workshop.people import People
 from appliance.workshop.program import open_hub
+from appliance.workshop.tables import Models
 from hw.plan import digest_of
 from tests.appliance.records.sample import (
     RUN,
@@ -83,9 +84,12 @@ def member(people: People, name: str, role: str) -> Member:
 
 def cookie_of(people: People, name: str) -> str:
     """The word in the cookie of somebody who is logged in, without a login."""
-    with people.database.transaction() as tables:
+
+    def begin(tables: Models) -> str:
         person = tables.people.get(tables.people.name == name)
         return people.begin(tables, person.id)
+
+    return people.database.write(begin)
 
 
 def written_job(records: Records) -> str:
