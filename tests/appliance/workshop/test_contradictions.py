@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -158,7 +159,7 @@ def test_two_owners_who_remove_each_other_at_the_same_moment_leave_one(
         def touch(tables: Models) -> None:
             tables.people.update(word="").where(tables.people.role == "owner").execute()
 
-        begun = done_during(where, touch, [lambda i=one.id: people.remove(i, BY) for one in both])
+        begun = done_during(where, touch, [partial(people.remove, one.id, BY) for one in both])
         failed = [one.exception() for one in begun]
         assert sorted(map(type, failed), key=str) == sorted([type(None), UsageError], key=str)
         (left,) = people.all()
@@ -184,8 +185,8 @@ def test_two_that_wait_for_each_other_are_both_done(where: str) -> None:
         database.write(lambda tables: tables.counters.insert_many(rows).execute())
         with ThreadPoolExecutor(2) as threads:
             begun = [
-                threads.submit(database.write, lambda tables, way=way: count(*way, tables))
-                for way in ("ab", "ba")
+                threads.submit(database.write, partial(count, first, second))
+                for first, second in ("ab", "ba")
             ]
             for one in begun:
                 one.result(LIMIT_S)
