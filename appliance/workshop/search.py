@@ -10,8 +10,11 @@ is asked is answered from the word that fewest jobs have; how depends on what th
   of jobs is walked from its newest.
 
 Whether a job has the other words is asked of the table, too, where they stand for a few; what is
-left, and the filters, is looked for in the job's own row. Days on which few jobs arrived narrow it
-as a word does.
+left, and the filters, is looked for in the job's own row. A state, a kit, and days on which few
+jobs arrived narrow it as a word does.
+
+Words that many jobs have and hardly one has together would have all of these looked at. So jobs are
+looked at in slices, and after a while what was found is given out with how far the search came.
 """
 
 from __future__ import annotations
@@ -19,9 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from peewee import fn
@@ -30,13 +31,16 @@ from appliance.records.events import Event, Identified
 from appliance.records.view import JobView, folded, search_text
 from appliance.workshop.statements import given, written
 from appliance.workshop.tables import HubDatabase, Models
+from hw.clock import now
 
 FEW_WORDS, FEW_JOBS = 12, 5_000
+SLICE, WITHIN_S = 1_000, 0.04
+"""So many jobs are looked at in one go, until that much time is gone."""
 MOST_WORDS, LONGEST_WORD = 400, 64
 """Of one job: more is no longer something that anybody searches for."""
 MOST_ASKED = 8
-FOREVER = 1 << 62
-"""Later than any job, in seconds since 1970."""
+FOREVER = (1 << 63) - 1
+"""Later than any job, in seconds since 1970; and no job has a higher number."""
 _WORD = re.compile(r"[^\W_]+")
 _END = "\U0010ffff"
 """Comes after every letter."""
@@ -73,28 +77,49 @@ class FoundJob:
     view: JobView
 
 
-def search_jobs(database: HubDatabase, asked: JobQuery) -> list[FoundJob]:
-    """The newest jobs that fit, the newest first.
+@dataclass(frozen=True)
+class Found:
+    """What a search found, the newest first.
+
+    Attributes:
+        reached: those before the job of this number were not looked at yet; 0 where no others fit,
+            or the list is as long as it may be.
+        reached_at: when the last record of that job arrived, in seconds since 1970.
+    """
+
+    jobs: Sequence[FoundJob]
+    reached: int = 0
+    reached_at: int = 0
+
+
+def search_jobs(database: HubDatabase, asked: JobQuery) -> Found:
+    """The newest jobs that fit, as far as they are found in a short time.
 
     Raises:
         HubUnavailable: the database does not answer.
     """
     starts = sorted(set(words_of(asked.words)), key=len, reverse=True)[:MOST_ASKED]
+    ends, before = now() + WITHIN_S, asked.before or FOREVER
+    rows: dict[int, FoundJob] = {}
     with database.reading() as tables:
-        jobs = tables.jobs
         words = [_Beginning(tables, start) for start in starts]
-        ways: list[_Beginning | _Period] = list(words)
-        if asked.since or asked.until:
-            ways.append(_Period(tables, asked))
-        rarest = min(ways, key=lambda way: (way.count, not way.is_few), default=None)
-        fitting = reduce(and_, _filters(tables, asked), jobs.number > 0)
-        found = jobs.select().where(fitting).order_by(jobs.number.desc()).limit(asked.limit)
-        rows: dict[int, FoundJob] = {}
-        for query, number in rarest.narrowed(found) if rarest else ((found, jobs.number),):
-            others = (word.is_had(number) for word in words if word is not rarest)
-            made = _made(reduce(lambda one, other: one.where(other), others, query))
-            rows |= {job.number: job for job in made}
-    return [rows[number] for number in sorted(rows, reverse=True)][: asked.limit]
+        ways: list[_Way] = [*words, *_narrowing(tables, asked)]
+        way = min(ways, key=lambda one: (one.reach(before), one.count, not one.is_few))
+        filters = list(_filters(tables, asked))
+        found = tables.jobs.select().order_by(tables.jobs.number.desc()).limit(asked.limit)
+        while True:
+            reached = way.reach(before)
+            for query, number in way.narrowed(found):
+                others = [word.is_had(number) for word in words if word is not way]
+                made = _made(query.where(number < before, number >= reached, *filters, *others))
+                rows |= {job.number: job for job in made}
+            if not reached or len(rows) >= asked.limit or now() >= ends:
+                break
+            before = reached
+        newest = [rows[number] for number in sorted(rows, reverse=True)][: asked.limit]
+        if not reached or len(newest) == asked.limit:
+            return Found(newest)
+        return Found(newest, reached, tables.jobs.get_by_id(reached).received)
 
 
 def index_job(
@@ -130,13 +155,30 @@ def words_of(text: str) -> list[str]:
     return list(dict.fromkeys(word[:LONGEST_WORD] for word in _WORD.findall(folded(text))))
 
 
-class _Beginning:
-    """The words that begin with what was asked for.
+class _Way(Protocol):
+    """How jobs are come by: those that fit are all among its own.
 
     Attributes:
-        count: how many jobs have them, up to a limit.
-        is_few: whether they are a few.
+        count: how many are its own, up to a limit.
+        is_few: whether they are read off a few lists.
     """
+
+    count: int
+    is_few: bool
+
+    def reach(self, before: int) -> int:
+        """The number down to which a slice of its own lies, of those before a number; 0 where that
+        is all of them.
+        """
+
+    def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
+        """A query for jobs, narrowed to its own; one or more of them, each with the column that has
+        the job's number.
+        """
+
+
+class _Beginning:
+    """The jobs with words that begin with what was asked for."""
 
     def __init__(self, tables: Models, start: str) -> None:
         self._tables, self._start = tables, start
@@ -147,10 +189,19 @@ class _Beginning:
         self._spelled = self._spell()
         self.is_few = len(self._spelled) <= FEW_WORDS
 
+    def reach(self, before: int) -> int:
+        """See `_Way`."""
+        if self.count < FEW_JOBS:
+            return 0
+        if not self.is_few:
+            return _reach(self._tables.jobs, (), before, SLICE)
+        words = self._tables.words
+        lists = [words.word == one for one in self._spelled]
+        share = max(1, SLICE // max(1, len(lists)))
+        return max((_reach(words, (one,), before, share) for one in lists), default=0)
+
     def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
-        """A query for jobs, narrowed to those that have such a word; one or more of them, each with
-        the column that has the job's number.
-        """
+        """See `_Way`."""
         words, jobs = self._tables.words, self._tables.jobs
         if self.is_few:
             for word in self._spelled:
@@ -188,23 +239,64 @@ class _Beginning:
         return found
 
 
+class _Listed:
+    """The jobs of a state or a kit, or all of them: their lists are in the order of arrival."""
+
+    count = FEW_JOBS  # It is not worth the time to count them.
+    is_few = True
+
+    def __init__(self, tables: Models, *same: Any) -> None:
+        self._jobs, self._same = tables.jobs, same
+
+    def reach(self, before: int) -> int:
+        """See `_Way`."""
+        return _reach(self._jobs, self._same, before, SLICE)
+
+    def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
+        """See `_Way`; the filter itself is in it already."""
+        yield found, self._jobs.number
+
+
 class _Period:
-    """The jobs whose last record arrived on some days; as `_Beginning`."""
+    """The jobs whose last record arrived on some days."""
 
     is_few = False
 
     def __init__(self, tables: Models, asked: JobQuery) -> None:
-        self._tables = tables
-        jobs = tables.jobs
+        self._jobs = jobs = tables.jobs
         until = asked.until or FOREVER
         of_period = jobs.select(jobs.number).where(jobs.received.between(asked.since, until))
         self._few = of_period.limit(FEW_JOBS)
         self.count: int = self._few.count()
 
+    def reach(self, before: int) -> int:
+        """See `_Way`."""
+        return _reach(self._jobs, (), before, SLICE) if self.count == FEW_JOBS else 0
+
     def narrowed(self, found: Any) -> Iterator[tuple[Any, Any]]:
-        """A query for jobs, narrowed where that leaves few; the filter itself is in it already."""
-        number = self._tables.jobs.number
+        """See `_Way`; the filter itself is in it already."""
+        number = self._jobs.number
         yield found.where(number.in_(self._few)) if self.count < FEW_JOBS else found, number
+
+
+def _narrowing(tables: Models, asked: JobQuery) -> Iterator[_Way]:
+    jobs = tables.jobs
+    if asked.state:
+        yield _Listed(tables, jobs.state == asked.state)
+    if asked.kit:
+        yield _Listed(tables, jobs.kit == asked.kit)
+    if asked.since or asked.until:
+        yield _Period(tables, asked)
+    yield _Listed(tables)
+
+
+def _reach(table: Any, same: Sequence[Any], before: int, count: int) -> int:
+    """The last of so many numbers before one, in a table that has them in order among the rows that
+    are the same; 0 where there are not that many.
+    """
+    number = table.number
+    numbers = table.select(number).where(number < before, *same).order_by(number.desc())
+    return int(numbers.offset(count - 1).limit(1).scalar() or 0)
 
 
 def _filters(tables: Models, asked: JobQuery) -> Iterator[Any]:
@@ -217,8 +309,6 @@ def _filters(tables: Models, asked: JobQuery) -> Iterator[Any]:
         yield jobs.received >= asked.since
     if asked.until:
         yield jobs.received < asked.until
-    if asked.before:
-        yield jobs.number < asked.before
 
 
 def _made(query: Any) -> list[FoundJob]:

@@ -3,7 +3,8 @@
 The rows are made by the database itself, by the rules of `appliance.workshop.search`: each job has
 the words of a customer (one of 5,000), a car (one of 40), a VIN, a plate and a complaint. What is
 asked is what an office asks: a VIN, its end or beginning, a name, a name with a car, a word that
-nearly every job has, one letter, a state, and what nobody has.
+nearly every job has, one letter, a state, and what nobody has; and, as the worst that can be asked,
+words or filters that many jobs have and none has together.
 """
 
 from __future__ import annotations
@@ -81,16 +82,26 @@ def _measure(where: str, kind: str, numbers: str, as_bytes: str, jobs: int) -> l
     try:
         _fill(database, numbers, as_bytes)
         took = [_seconds(database, query) for query in _queries(jobs)]
+        worst = [_seconds(database, query) for query in _never_together()]
     finally:
         database.close()
     called = f"job search among {jobs:,} on {kind}, p95"
-    return [figure(called, [percentile(took, 95) * 1e3], "ms", "lower", GOAL_MS)]
+    return [
+        figure(called, [percentile(took, 95) * 1e3], "ms", "lower", GOAL_MS),
+        figure(
+            f"{called}, what many jobs have and none together",
+            [percentile(worst, 95) * 1e3],
+            "ms",
+            "lower",
+            GOAL_MS,
+        ),
+    ]
 
 
 def _seconds(database: HubDatabase, query: tuple[JobQuery, Callable[[int], bool]]) -> float:
     asked, is_right = query
     began = time.perf_counter()
-    found = len(search_jobs(database, asked))
+    found = len(search_jobs(database, asked).jobs)
     seconds = time.perf_counter() - began
     if not is_right(found):
         raise RuntimeError(f"{asked} found {found} jobs")
@@ -113,6 +124,13 @@ def _queries(jobs: int) -> Iterator[tuple[JobQuery, Callable[[int], bool]]]:
         yield JobQuery(words=f"nobody{n}"), lambda found: found == 0
 
 
+def _never_together() -> Iterator[tuple[JobQuery, Callable[[int], bool]]]:
+    for n in range(ASKED // 8):
+        third, none = n % 3, (lambda found: found == 0)
+        yield JobQuery(words=f"third{third} third{(third + 1) % 3}"), none
+        yield JobQuery(words="stalls hot", kit=f"kit{1 + n % 9}", state="refused"), none
+
+
 def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
     """Jobs first, then their words in the order of the words."""
     template = msgspec.json.encode(_VIEW).decode().replace("'", "''")
@@ -132,6 +150,7 @@ def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
         f"'wvwzzz1jzxw' || {_PADDED}",
         "'fk'",
         "'' || n",
+        f"'third' || {_rest(3)}",
         "'stalls'",
         "'when'",
         "'hot'",

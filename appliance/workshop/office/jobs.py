@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import get_args
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from appliance.records.view import JobState
 from appliance.workshop.office.pages import Office, Visit
-from appliance.workshop.search import FoundJob, JobQuery, search_jobs
+from appliance.workshop.search import Found, JobQuery, search_jobs
 
 PAGE = 50
 STATES: tuple[str, ...] = get_args(JobState)
@@ -35,23 +36,25 @@ class _Jobs:
         """The list; for HTMX only its rows, or nothing where they are what it has already."""
         hub = self._office.hub
         asked = _query(visit)
-        found = search_jobs(hub.database, JobQuery(**{**asked.__dict__, "limit": PAGE + 1}))
+        found = search_jobs(hub.database, replace(asked, limit=PAGE + 1))
         kits = {kit["id"]: kit["name"] for kit in hub.kits()}
         seen = _fingerprint(found)
         if visit.partly and visit.asked("seen") == seen:
             return Response(status_code=204)
         filters = {name: visit.asked(name) for name in _FILTERS}
-        more = len(found) > PAGE
+        more = len(found.jobs) > PAGE
+        goes_on = found.jobs[PAGE - 1].number if more else found.reached
         return self._office.page(
             visit,
             "jobs_found.html" if visit.partly else "jobs.html",
-            found=found[:PAGE],
+            found=found.jobs[:PAGE],
+            reached_at=found.reached_at,
             kits=kits,
             states=STATES,
             filters=filters,
             here=_address(filters, before=visit.asked("before")),
             live=_address(filters, seen=seen) if not asked.before else "",
-            older=_address(filters, before=str(found[PAGE - 1].number)) if more else "",
+            older=_address(filters, before=str(goes_on)) if goes_on else "",
             newest=_address(filters) if asked.before else "",
         )
 
@@ -81,7 +84,8 @@ def _address(filters: dict[str, str], **further: str) -> str:
     return f"/jobs?{urlencode(given)}" if given else "/jobs"
 
 
-def _fingerprint(found: Sequence[FoundJob]) -> str:
-    """Changes with anything that the rows show."""
-    shown = [(job.number, job.received, structs.asdict(job.view)) for job in found]
+def _fingerprint(found: Found) -> str:
+    """Changes with anything that the rows show, and with where the search ended."""
+    shown = [(job.number, job.received, structs.asdict(job.view)) for job in found.jobs]
+    shown.append((found.reached, found.reached_at, {}))
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

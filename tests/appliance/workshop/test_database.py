@@ -211,9 +211,9 @@ def test_the_first_versions_database_is_brought_up_with_its_jobs_found(tmp_path:
     fresh = HubDatabase(str(tmp_path / "fresh.db"))
     database = HubDatabase(str(tmp_path / "hub.db"))
     assert columns(database) == columns(fresh)
-    (second,) = search_jobs(database, JobQuery(words="lovelace petrol"))
+    (second,) = search_jobs(database, JobQuery(words="lovelace petrol")).jobs
     assert second.view.customer.name == "Ada Lovelace"
-    (first,) = search_jobs(database, JobQuery(words="muller"))
+    (first,) = search_jobs(database, JobQuery(words="muller")).jobs
     assert (first.view.length, first.number) == (2, 1)
     fresh.close()
     database.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,12 +14,12 @@ from appliance.ids import uuid7
 from appliance.records import Customer, JobView, Vehicle
 from appliance.records.view import search_text
 from appliance.workshop import search
-from appliance.workshop.search import JobQuery, index_job, search_jobs
+from appliance.workshop.search import FoundJob, JobQuery, index_job, search_jobs
 from appliance.workshop.tables import Models
 from tests.appliance.records.sample import identified
 from tests.appliance.workshop.conftest import Workshop
 
-START = 1_000_000
+START, LIMIT_S = 1_000_000, 60.0
 MAKES = ("Volkswagen Golf", "Toyota Hilux", "Ford Ranger", "Škoda Fabia")
 NAMES = ("Müller", "van der Merwe", "Botha", "Schmidt")
 
@@ -30,7 +31,7 @@ class Filled:
 
     def found(self, words: str, state: str = "") -> list[str]:
         asked = JobQuery(words=words, state=state, limit=500)
-        return [job.view.job for job in search_jobs(self.workshop.hub.database, asked)]
+        return [job.view.job for job in search_jobs(self.workshop.hub.database, asked).jobs]
 
     def expected(self, *starts: str, state: str = "") -> list[str]:
         """The same, by looking at every job."""
@@ -89,13 +90,18 @@ def filled(workshop: Workshop) -> Iterator[Filled]:
         "example botha toyota", "merwe hil", "stalls", "nothing", "golf hilux", "100% b_fk",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("few", [(12, 10_000), (1, 40), (0, 0)], ids=["usual", "small", "walk"])
+@pytest.mark.parametrize(
+    "limits",
+    [(12, 10_000, 1_000), (1, 40, 1_000), (0, 0, 1_000), (0, 0, 40), (12, 0, 25)],
+    ids=["usual", "small", "walk", "walk in slices", "lists in slices"],
+)
 def test_what_is_found_is_what_looking_at_every_job_finds(
-    filled: Filled, asked: str, few: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    filled: Filled, asked: str, limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of the three ways, forced by their limits, finds the same."""
-    monkeypatch.setattr(search, "FEW_WORDS", few[0])
-    monkeypatch.setattr(search, "FEW_JOBS", few[1])
+    for name, value in zip(("FEW_WORDS", "FEW_JOBS", "SLICE"), limits, strict=True):
+        monkeypatch.setattr(search, name, value)
+    monkeypatch.setattr(search, "WITHIN_S", LIMIT_S)
     starts = search.words_of(asked)
     assert filled.found(asked) == filled.expected(*starts)
     assert filled.found(asked, state="refused") == filled.expected(*starts, state="refused")
@@ -110,7 +116,7 @@ def test_days_narrow_what_is_found(
 
     def found(words: str, since: int, until: int) -> set[str]:
         asked = JobQuery(words=words, since=since, until=until, limit=500)
-        return {job.view.job for job in search_jobs(database, asked)}
+        return {job.view.job for job in search_jobs(database, asked).jobs}
 
     def expected(words: str, first: int, end: int) -> set[str]:
         every = set(filled.expected(words)) if words else {view.job for view in filled.views}
@@ -126,13 +132,46 @@ def test_pages_go_on_where_the_one_before_ended(filled: Filled) -> None:
     whole, pages, before = filled.found("golf"), list[str](), 0
     while True:
         asked = JobQuery(words="golf", limit=20, before=before)
-        page = search_jobs(filled.workshop.hub.database, asked)
+        page = search_jobs(filled.workshop.hub.database, asked).jobs
         if not page:
             break
         pages += [job.view.job for job in page]
         before = page[-1].number
     assert pages == whole
     assert len(whole) > 20
+
+
+@pytest.mark.parametrize(
+    ("words", "filters"),
+    [
+        ("golf hilux", {}),
+        ("golf botha", {}),
+        ("stalls hot", {"state": "refused"}),
+        ("stalls", {"state": "draft", "kit": "none"}),
+        ("golf", {"since": START + 100, "until": START + 250}),
+        ("w", {"state": "verified"}),
+    ],
+)
+def test_a_search_that_takes_long_tells_how_far_it_came_and_goes_on_from_there(
+    filled: Filled, words: str, filters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, asked = filled.workshop.hub.database, JobQuery(words=words, limit=500, **filters)
+    monkeypatch.setattr(search, "WITHIN_S", LIMIT_S)
+    at_once = search_jobs(database, asked)
+    assert at_once.reached == 0
+    for name, value in (("WITHIN_S", -1), ("FEW_JOBS", 0), ("SLICE", 40)):
+        monkeypatch.setattr(search, name, value)
+    jobs, reached, requests = list[FoundJob](), [0], 0
+    while requests == 0 or reached[-1]:
+        found = search_jobs(database, replace(asked, before=reached[-1]))
+        assert all(one.number >= found.reached for one in found.jobs)
+        jobs += found.jobs
+        reached.append(found.reached)
+        requests += 1
+    assert jobs == at_once.jobs
+    assert reached[1:-1] == sorted(set(reached[1:-1]), reverse=True)
+    if filters.get("kit") != "none":
+        assert requests > 1, "no request looks at all of them"
 
 
 def test_what_an_ecu_said_of_itself_is_found_too_and_a_job_keeps_its_words(filled: Filled) -> None:
