@@ -18,6 +18,10 @@ from hw.sshsig import AllowedSigners
 
 PIECE_BYTES = 64 << 10
 """A cut costs at most one piece: small enough for a link that is cut every two megabytes."""
+STRAIGHT_BYTES = 16 << 10
+"""A file of no more is sent before the record at its first try: to be told that it is missing, and
+to ask how much of it is there, takes longer than to send it, and the workshop checks the record
+only once."""
 
 
 class BlobAway(UnavailableError):
@@ -100,7 +104,12 @@ class _Sending:
     def send(self, outbox: Outbox, item: Item) -> bool:
         """Send one record with what belongs to it; False where the pass ended meanwhile."""
         outbox.move(item, "SENDING")
+        # After a cut it may be there already, with all its files.
+        straight = self._straight() if item.state == "QUEUED" else []
+        self._total += sum(blob.size for blob in straight)
         self._tell()
+        if not all(self._send_straight(blob) for blob in straight):
+            return False
         try:
             receipt = self._put()
         except MissingBlobs as error:
@@ -117,6 +126,15 @@ class _Sending:
         outbox.move(item, "RETIRABLE", receipt=receipt)
         return True
 
+    def _straight(self) -> list[BlobRef]:
+        return [blob for blob in self._sealed.record.blobs if blob.size <= STRAIGHT_BYTES]
+
+    def _send_straight(self, blob: BlobRef) -> bool:
+        try:
+            return self._send_blob(blob, 0)
+        except BlobAway:
+            return True  # The workshop may have it.
+
     def _put(self) -> bytes | None:
         """The receipt; None where the pass is to end."""
         body = self._sealed.body
@@ -124,9 +142,12 @@ class _Sending:
             return None
         return self._way.hub.put_record(self._sealed.record.record, body)
 
-    def _send_blob(self, blob: BlobRef) -> bool:
+    def _send_blob(self, blob: BlobRef, offset: int | None = None) -> bool:
+        """Send a file from an offset on, the hub's where none is given; False as `send`."""
         hub, pace = self._way.hub, self._way.pace
-        offset, whole = hub.blob_offset(blob.sha256)
+        whole = False
+        if offset is None:
+            offset, whole = hub.blob_offset(blob.sha256)
         before = self._done
         with self._way.open_blob(blob) as file:
             while not whole:

@@ -96,7 +96,7 @@ class Blobs:
         with _told_in_words():
             self._check_room(2 * len(piece))
             if offset == 0 and len(piece) == total:
-                self._keep(name, [piece])
+                self._keep_whole(name, piece)
                 return total
             at = _end(self._pieces(name))
             # An empty piece asks to go on with what a hub that was stopped had not put together.
@@ -108,6 +108,7 @@ class Blobs:
             if piece:
                 obstore.put(self._store, _part(name, offset), piece)
                 self._flush(_part(name, offset))
+                self._flush_folder(_part(name, offset))
             if offset + len(piece) == total:
                 self._complete(name)
         return offset + len(piece)
@@ -136,22 +137,32 @@ class Blobs:
             raise
         self._drop(name, paths)
 
+    def _keep_whole(self, name: str, piece: bytes) -> None:
+        """Keep what came in one piece, if it has the hash."""
+        _check_hash(name, hashlib.sha256(piece).hexdigest())
+        stage = _stage(name)
+        obstore.put(self._store, stage, piece)
+        self._name(stage, name)
+
     def _keep(self, name: str, pieces: Iterable[bytes]) -> None:
         """Put pieces together; they get the blob's name if they have its hash."""
-        computed, stage = hashlib.sha256(), f"{_STAGE}/{name}.{secrets.token_hex(8)}"
+        computed, stage = hashlib.sha256(), _stage(name)
         with obstore.open_writer(self._store, stage) as writer:
             for piece in pieces:
                 computed.update(piece)
                 writer.write(piece)
-        if computed.hexdigest() != name:
+        try:
+            _check_hash(name, computed.hexdigest())
+        except Malformed:
             obstore.delete(self._store, stage)
-            raise Malformed(
-                f"What came as {name} has the hash {computed.hexdigest()}.",
-                "Read the file again and send it from its beginning.",
-            )
+            raise
+        self._name(stage, name)
+
+    def _name(self, stage: str, name: str) -> None:
+        """Only what lies safely gets the name: an empty file of that name would count as whole."""
         self._flush(stage)
         obstore.rename(self._store, stage, _blob(name))
-        self._flush(_blob(name))
+        self._flush_folder(_blob(name))
 
     def _drop(self, name: str, paths: list[str]) -> None:
         obstore.delete(self._store, paths)
@@ -170,13 +181,15 @@ class Blobs:
     def _flush(self, path: str) -> None:
         if self._folder is None:
             return
-        file = self._folder / path
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(self._folder / path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        sync_folder(file.parent)
+
+    def _flush_folder(self, path: str) -> None:
+        if self._folder is not None:
+            sync_folder((self._folder / path).parent)
 
     def _check_room(self, size: int) -> None:
         if self._folder is not None:
@@ -230,6 +243,18 @@ def _checked(sha256: str) -> str:
 
 def _blob(sha256: str) -> str:
     return f"blobs/{_checked(sha256)[:2]}/{sha256}"
+
+
+def _stage(name: str) -> str:
+    return f"{_STAGE}/{name}.{secrets.token_hex(8)}"
+
+
+def _check_hash(name: str, computed: str) -> None:
+    if computed != name:
+        raise Malformed(
+            f"What came as {name} has the hash {computed}.",
+            "Read the file again and send it from its beginning.",
+        )
 
 
 def _parts(name: str) -> str:

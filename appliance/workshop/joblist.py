@@ -10,7 +10,7 @@ from appliance.records.events import Event
 from appliance.records.view import JobView, advance
 from appliance.sync.record import Record
 from appliance.workshop.listedbackups import list_backups
-from appliance.workshop.search import index_job
+from appliance.workshop.search import index_job, words_of_job
 from appliance.workshop.statements import given, written
 from appliance.workshop.tables import Models
 
@@ -50,23 +50,17 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
         "made": view.made,
         "received": received,
         "view": msgspec.json.encode(view),
+        "search": words_of_job(view, events, words),
     }
-    if not known:
-        add = written(
-            jobs,
-            "add",
-            lambda: jobs.insert({name: given(name) for name in [*row, "search"]}).returning(
-                jobs.number
-            ),
+    values = {name: given(name) for name in row}
+    if known:
+        of_job = jobs.number == given("number")
+        written(jobs, "change", lambda: jobs.update(values).where(of_job)).rows(
+            **row, number=number
         )
-        ((number,),) = add.rows(**row, search="")
-    row["search"] = index_job(tables, number, view, events, words)
-    written(
-        jobs,
-        "change",
-        lambda: jobs.update({name: given(name) for name in row}).where(
-            jobs.number == given("number")
-        ),
-    ).rows(**row, number=number)
+    else:
+        add = written(jobs, "add", lambda: jobs.insert(values).returning(jobs.number))
+        ((number,),) = add.rows(**row)
+    index_job(tables, number, row["search"], words)
     list_backups(tables, record, received)
     return view

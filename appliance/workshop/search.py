@@ -122,32 +122,33 @@ def search_jobs(database: HubDatabase, asked: JobQuery) -> Found:
         return Found(newest, reached, tables.jobs.get_by_id(reached).received)
 
 
-def index_job(
-    tables: Models, number: int, view: JobView, events: Sequence[Event], before: str
-) -> str:
-    """Note the words of a job.
+def words_of_job(view: JobView, events: Sequence[Event], before: str) -> str:
+    """The words of a job as its row holds them: each once, those that were there before first.
 
     Args:
-        number: the job's.
         view: what its list shows now.
         events: those that came now: what an ECU said of itself can be searched for, too.
         before: what this returned for the records before, empty for none.
-
-    Returns:
-        The words as the job's row holds them.
     """
     read = (event.body for event in events if isinstance(event.body, Identified))
     texts = [value.text for body in read for value in body.values]
-    known = before.split()
-    every = dict.fromkeys([*known, *words_of(" ".join([search_text(view), *texts]))])
-    kept = list(every)[:MOST_WORDS]
+    every = dict.fromkeys([*before.split(), *words_of(" ".join([search_text(view), *texts]))])
+    return " " + " ".join(list(every)[:MOST_WORDS])
+
+
+def index_job(tables: Models, number: int, now: str, before: str) -> None:
+    """Note which words a job has that it had not before.
+
+    Args:
+        number: the job's.
+        now, before: as `words_of_job` returned them.
+    """
     words = tables.words
     written(
         words,
         "add",
         lambda: words.insert(word=given("word"), number=given("number")).on_conflict_ignore(),
-    ).for_each({"word": word, "number": number} for word in kept[len(known) :])
-    return " " + " ".join(kept)
+    ).for_each({"word": word, "number": number} for word in now.split()[len(before.split()) :])
 
 
 def words_of(text: str) -> list[str]:

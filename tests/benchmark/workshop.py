@@ -1,7 +1,7 @@
 """The workshop's hub under load, over a link that is cut, and what it takes of memory.
 
-Fifty simulated kits hand over jobs with a file each, as a kit does: the record, which the hub does
-not take before it has the file, the question how much of it is there, the file, the record again.
+Fifty simulated kits hand over jobs with a file each, as a kit does: the file, which is small, and
+then the record.
 All is signed beforehand, so that what the kits compute does not count; the hub checks everything,
 and has durability on (WAL, `synchronous=FULL`). The hub is one process; those who load it share the
 processors with it. The same without HTTP and TLS shows what the rules and the database alone take.
@@ -44,7 +44,6 @@ from appliance.sync.record import (
     signed_pairs,
 )
 from appliance.sync.requests import NONCE_BYTES, Caller, kit_id, sign_request
-from appliance.workshop.errors import BlobsMissing
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import init_workshop
 from appliance.workshop.program import open_hub
@@ -162,7 +161,7 @@ def _over_tls(folder: Path, jobs: int) -> list[Figure]:
         seconds = time.perf_counter() - began
         peak = _peak_mb(process.pid)
     _demand_all(hub, KITS * jobs)
-    called = f"hub over TLS, {KITS} kits x {jobs} jobs with a file (four requests)"
+    called = f"hub over TLS, {KITS} kits x {jobs} jobs with a file"
     return [
         figure(f"{called}: new records", [KITS * jobs / seconds], "1/s", "higher", RATE_GOAL),
         figure(
@@ -179,11 +178,8 @@ def _over_tls(folder: Path, jobs: int) -> list[Figure]:
 def _signed(key: Ed25519PrivateKey, job: _Job) -> list[tuple[bytes, int]]:
     """The requests of one job as they go over the wire, each with the status that it must get."""
     record = f"/v1/records/{job.sealed.record.record}"
-    blob = f"/v1/blobs/{job.name}"
-    piece = f"{blob}?offset=0&total={len(job.blob)}"
+    piece = f"/v1/blobs/{job.name}?offset=0&total={len(job.blob)}"
     return [
-        (_request(key, "PUT", record, job.sealed.body), 424),
-        (_request(key, "HEAD", blob, b""), 204),
         (_request(key, "PATCH", piece, job.blob), 204),
         (_request(key, "PUT", record, job.sealed.body), 201),
     ]
@@ -262,12 +258,8 @@ def _rules_alone(folder: Path, jobs: int) -> list[Figure]:
         for job in kit.jobs:
             record, body = job.sealed.record.record, job.sealed.body
             began = time.perf_counter()
-            try:
-                hub.put_record(caller(), record, body)
-            except BlobsMissing:
-                hub.blob_offset(name, job.name)
-                hub.blob_add(caller(), job.name, 0, len(job.blob), job.blob)
-                hub.put_record(caller(), record, body)
+            hub.blob_add(caller(), job.name, 0, len(job.blob), job.blob)
+            hub.put_record(caller(), record, body)
             took.append(time.perf_counter() - began)
 
     began = time.perf_counter()

@@ -67,7 +67,9 @@ def on_postgresql(jobs: int) -> list[Figure]:
     """So many jobs in a PostgreSQL with its usual settings."""
     with tempfile.TemporaryDirectory(prefix="fkpg", dir="/tmp") as name, _opened(name) as url:
         numbers = f"generate_series(1, {jobs}) AS numbers(n)"
-        return _measure(url, "PostgreSQL", numbers, "convert_to({}, 'UTF8')", "VACUUM ANALYZE", jobs)
+        return _measure(
+            url, "PostgreSQL", numbers, "convert_to({}, 'UTF8')", "VACUUM ANALYZE", jobs
+        )
 
 
 @contextmanager
@@ -174,6 +176,7 @@ def _fill(database: HubDatabase, numbers: str, as_bytes: str) -> None:
             run(f"INSERT INTO word (word, number) SELECT {word}, n FROM {numbers} ORDER BY 1, 2")  # noqa: S608
 
     database.write(fill)
+
 
 def _tidy(database: HubDatabase, statement: str) -> None:
     """A million jobs come over years, in which PostgreSQL tidies up by itself again and again."""

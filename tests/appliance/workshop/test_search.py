@@ -14,7 +14,13 @@ from appliance.ids import uuid7
 from appliance.records import Customer, JobView, Vehicle
 from appliance.records.view import search_text
 from appliance.workshop import search
-from appliance.workshop.search import FoundJob, JobQuery, index_job, search_jobs
+from appliance.workshop.search import (
+    FoundJob,
+    JobQuery,
+    index_job,
+    search_jobs,
+    words_of_job,
+)
 from appliance.workshop.tables import Models
 from tests.appliance.records.sample import identified
 from tests.appliance.workshop.conftest import Workshop
@@ -67,12 +73,12 @@ def filled(workshop: Workshop) -> Iterator[Filled]:
 
     def fill(tables: Models) -> None:
         for number, view in enumerate(views):
+            words = words_of_job(view, [], "")
             row = tables.jobs.create(
                 job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
-                search="", received=START + number, view=msgspec.json.encode(view),
+                search=words, received=START + number, view=msgspec.json.encode(view),
             )  # fmt: skip
-            words = index_job(tables, row.number, view, [], "")
-            tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
+            index_job(tables, row.number, words, "")
 
     def empty(tables: Models) -> None:
         tables.jobs.delete().execute()
@@ -182,7 +188,8 @@ def test_what_an_ecu_said_of_itself_is_found_too_and_a_job_keeps_its_words(fille
         row = tables.jobs.get(tables.jobs.job == view.job)
         body = identified("1.0.7")
         event = type("Event", (), {"body": body})()
-        words = index_job(tables, row.number, view, [event], row.search)
+        words = words_of_job(view, [event], row.search)
+        index_job(tables, row.number, words, row.search)
         tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
 
     database.write(identify)
