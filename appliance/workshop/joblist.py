@@ -42,6 +42,7 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
         view = advance(view, event)
     if view is None or record.first != (before.length if before is not None else 0) + 1:
         raise ValueError("the job's list does not lead to where its records end")
+    search = words_of_job(view, events, words)
     row = {
         "job": record.job,
         "kit": record.kit,
@@ -50,7 +51,7 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
         "made": view.made,
         "received": received,
         "view": msgspec.json.encode(view),
-        "search": words_of_job(view, events, words),
+        "search": search,
     }
     values = {name: given(name) for name in row}
     if known:
@@ -61,6 +62,6 @@ def note_job(tables: Models, record: Record, events: Sequence[Event], received: 
     else:
         add = written(jobs, "add", lambda: jobs.insert(values).returning(jobs.number))
         ((number,),) = add.rows(**row)
-    index_job(tables, number, row["search"], words)
+    index_job(tables, number, search, words)
     list_backups(tables, record, received)
     return view

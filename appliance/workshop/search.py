@@ -29,7 +29,7 @@ from peewee import fn
 
 from appliance.records.events import Event, Identified
 from appliance.records.view import JobView, folded, search_text
-from appliance.workshop.statements import given, written
+from appliance.workshop.statements import Statement, given, written
 from appliance.workshop.tables import HubDatabase, Models
 from hw.clock import now
 
@@ -38,7 +38,7 @@ SLICE, WITHIN_S = 1_000, 0.04
 """So many jobs are looked at in one go, until that much time is gone."""
 MOST_WORDS, LONGEST_WORD = 400, 64
 """Of one job: more is no longer something that anybody searches for."""
-MOST_ASKED = 8
+MOST_ASKED, WORDS_AT_ONCE = 8, 32
 FOREVER = (1 << 63) - 1
 """Later than any job, in seconds since 1970; and no job has a higher number."""
 _WORD = re.compile(r"[^\W_]+")
@@ -136,24 +136,32 @@ def words_of_job(view: JobView, events: Sequence[Event], before: str) -> str:
     return " " + " ".join(list(every)[:MOST_WORDS])
 
 
-def index_job(tables: Models, number: int, now: str, before: str) -> None:
+def index_job(tables: Models, number: int, words: str, before: str) -> None:
     """Note which words a job has that it had not before.
 
     Args:
         number: the job's.
-        now, before: as `words_of_job` returned them.
+        words, before: as `words_of_job` returned them, now and for the records before.
     """
-    words = tables.words
-    written(
-        words,
-        "add",
-        lambda: words.insert(word=given("word"), number=given("number")).on_conflict_ignore(),
-    ).for_each({"word": word, "number": number} for word in now.split()[len(before.split()) :])
+    new = words.split()[len(before.split()) :]
+    for start in range(0, len(new), WORDS_AT_ONCE):
+        some = {str(place): word for place, word in enumerate(new[start : start + WORDS_AT_ONCE])}
+        _adding(tables, len(some)).rows(number=number, **some)
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text as they are compared, each once."""
     return list(dict.fromkeys(word[:LONGEST_WORD] for word in _WORD.findall(folded(text))))
+
+
+def _adding(tables: Models, count: int) -> Statement:
+    """Adds so many words to a job: one statement, which costs a database little more than one word.
+
+    Its words are given as '0', '1' and so on, its job as 'number'.
+    """
+    words, number = tables.words, given("number")
+    rows = [{"word": given(str(place)), "number": number} for place in range(count)]
+    return written(words, f"add {count}", lambda: words.insert_many(rows).on_conflict_ignore())
 
 
 class _Way(Protocol):

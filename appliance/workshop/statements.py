@@ -6,11 +6,11 @@ hundreds of records come in a second. Elsewhere queries are written where they a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from peewee import Value, __exception_wrapper__
+from peewee import Value
 
 _written: WeakKeyDictionary[Any, dict[str, Statement]] = WeakKeyDictionary()
 """By table: each open database has tables of its own."""
@@ -47,11 +47,6 @@ class Statement:
     def count(self, **values: Any) -> int:
         """Run it; how many rows it changed."""
         return int(self._run(values).rowcount)
-
-    def for_each(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Run it for each of some values; no query of peewee's does that in one call."""
-        with __exception_wrapper__:
-            self._database.cursor().executemany(self._sql, [self._filled(row) for row in rows])
 
     def _run(self, values: dict[str, Any]) -> Any:
         return self._database.execute_sql(self._sql, self._filled(values))

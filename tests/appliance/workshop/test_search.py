@@ -66,6 +66,16 @@ def view_of(number: int, draw: random.Random) -> JobView:
     )
 
 
+def add_job(tables: Models, view: JobView, received: int) -> None:
+    """Put a job into the list, with its words."""
+    words = words_of_job(view, [], "")
+    row = tables.jobs.create(
+        job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
+        search=words, received=received, view=msgspec.json.encode(view),
+    )  # fmt: skip
+    index_job(tables, row.number, words, "")
+
+
 @pytest.fixture(scope="module")
 def filled(workshop: Workshop) -> Iterator[Filled]:
     draw = random.Random(7)
@@ -73,12 +83,7 @@ def filled(workshop: Workshop) -> Iterator[Filled]:
 
     def fill(tables: Models) -> None:
         for number, view in enumerate(views):
-            words = words_of_job(view, [], "")
-            row = tables.jobs.create(
-                job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
-                search=words, received=START + number, view=msgspec.json.encode(view),
-            )  # fmt: skip
-            index_job(tables, row.number, words, "")
+            add_job(tables, view, START + number)
 
     def empty(tables: Models) -> None:
         tables.jobs.delete().execute()

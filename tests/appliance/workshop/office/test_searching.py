@@ -13,10 +13,9 @@ from playwright.sync_api import Browser, expect
 
 from appliance.workshop import search
 from appliance.workshop.office.pages import COOKIE
-from appliance.workshop.search import index_job
 from appliance.workshop.tables import Models
 from tests.appliance.workshop.office.conftest import Desk, cookie_of
-from tests.appliance.workshop.test_search import view_of
+from tests.appliance.workshop.test_search import add_job, view_of
 
 pytestmark = pytest.mark.timeout(400)
 JOBS, SLICE = 60, 10
@@ -35,12 +34,7 @@ def slow_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
             car = ("Golf", "Hilux")[number % 2] if number else "Golf Hilux"
             vehicle = msgspec.structs.replace(view.vehicle, description=car)
             view = msgspec.structs.replace(view, vehicle=vehicle, state="verified")
-            row = tables.jobs.create(
-                job=view.job, kit="k", state=view.state, vin=view.vehicle.vin, made=view.made,
-                search="", received=1_700_000_000 + number, view=msgspec.json.encode(view),
-            )  # fmt: skip
-            words = index_job(tables, row.number, view, [], "")
-            tables.jobs.update(search=words).where(tables.jobs.number == row.number).execute()
+            add_job(tables, view, 1_700_000_000 + number)
 
     database.write(fill)
     yield desk
