@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,56 @@ def test_what_was_handed_over_is_not_sent_again_and_a_job_that_grows_is_continue
     kit.outbox.freeze()
     assert kit.hand_over() == Handover(handed_over=1)
     assert stored(workshop, job) == [(1, 1), (2, 2)]
+
+
+def answers(hub: HubClient) -> list[tuple[str, int]]:
+    """Gets every request that is answered from here on, as method and status."""
+    told: list[tuple[str, int]] = []
+    hub._http.event_hooks = {
+        "response": [lambda answer: told.append((answer.request.method, answer.status_code))]
+    }
+    return told
+
+
+def test_small_files_go_first_and_the_workshop_looks_at_the_record_once(
+    kit: Kit, workshop: Workshop
+) -> None:
+    kit.image = os.urandom(500)
+    job = job_with_files(kit.records, kit.image)
+    kit.outbox.freeze()
+    (item,) = kit.outbox.items()
+    files = len(kit.outbox.sealed(item).record.blobs)
+    told = answers(kit.hub)
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert told == [("PATCH", 204)] * files + [("PUT", 201)]
+    assert stored(workshop, job) == [(1, kit.records.job(job).length)]
+
+
+def test_after_a_cut_the_record_is_asked_for_before_anything_is_sent_again(kit: Kit) -> None:
+    kit.image = os.urandom(500)
+    job_with_files(kit.records, kit.image)
+    kit.outbox.freeze()
+    (item,) = kit.outbox.items()
+    assert kit.hand_over() == Handover(handed_over=1)
+    kit.outbox.move(item, "SENDING")  # as it was when the answer was lost
+    told = answers(kit.hub)
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert told == [("PUT", 200)]
+
+
+def test_a_small_file_that_no_medium_has_holds_nothing_back_if_the_workshop_has_it(
+    kit: Kit, workshop: Workshop
+) -> None:
+    kit.image = os.urandom(500)
+    job = job_with_files(kit.records, kit.image)
+    kit.outbox.freeze()
+    (item,) = kit.outbox.items()
+    for blob in kit.outbox.sealed(item).record.blobs:
+        with kit.open_blob(blob) as file:
+            workshop.hub.keep_blob(file.read())
+    kit.medium = False
+    assert kit.hand_over() == Handover(handed_over=1)
+    assert stored(workshop, job) == [(1, kit.records.job(job).length)]
 
 
 def test_a_job_of_several_records_arrives_with_its_last_state(
