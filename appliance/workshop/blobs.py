@@ -122,6 +122,13 @@ class Blobs:
         with _told_in_words():
             yield from (bytes(part) for part in obstore.get(self._store, _blob(sha256)))
 
+    def read_again(self, sha256: str) -> Iterator[bytes]:
+        """As `read`, but what lies in a folder comes from its disk, and not from memory."""
+        if self._folder is not None:
+            with _told_in_words():
+                _forget_in_memory(self._folder / _blob(sha256))
+        return self.read(sha256)
+
     def _pieces(self, name: str) -> list[tuple[int, int]]:
         """Offset and size of each piece that lies there."""
         batches = obstore.list(self._store, _parts(name))
@@ -233,6 +240,14 @@ def _make_folders(folder: Path) -> None:
         (folder / name).mkdir(exist_ok=True)
     sync_folder(folder / "blobs")
     sync_folder(folder)
+
+
+def _forget_in_memory(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def _checked(sha256: str) -> str:

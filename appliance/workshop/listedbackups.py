@@ -9,18 +9,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from appliance.sync.record import Record
-from appliance.workshop.blobs import Blobs
 from appliance.workshop.errors import HubUnavailable, NotThere
 from appliance.workshop.keptbackups import KeptBackup, backups_of
 from appliance.workshop.tables import HubDatabase, Models
 
 CheckState = Literal["unchecked", "whole", "damaged"]
+
+
+class Store(Protocol):
+    """What a check needs of `appliance.workshop.blobs.Blobs`."""
+
+    def size(self, sha256: str) -> int | None:
+        """See there."""
+
+    def read_again(self, sha256: str) -> Iterator[bytes]:
+        """See there."""
 
 
 class BackupFile(Struct, frozen=True, kw_only=True):
@@ -97,19 +106,40 @@ def backups_of_job(database: HubDatabase, job: str) -> list[ListedBackup]:
         ]
 
 
+def damaged_backups(database: HubDatabase, limit: int = 50) -> list[ListedBackup]:
+    """The backups in which something was not right when they were read last, the newest first."""
+    with database.reading() as tables:
+        backups = tables.backups
+        query = backups.select().where(backups.damaged > 0).order_by(backups.number.desc())
+        return [_listed(row) for row in query.limit(limit)]
+
+
+def count_damaged(database: HubDatabase) -> int:
+    """How many backups `damaged_backups` has without a limit."""
+    with database.reading() as tables:
+        return int(tables.backups.select().where(tables.backups.damaged > 0).count())
+
+
 def check_backup(
-    database: HubDatabase, blobs: Blobs, backup: str, now: Callable[[], float]
+    database: HubDatabase, blobs: Store, backup: str, now: Callable[[], float]
 ) -> ListedBackup:
     """Read every file of a backup again, and note what was found.
 
     Raises:
         NotThere: there is no such backup.
+        HubUnavailable: the store or the database does not answer; nothing is noted.
     """
     listed = _get(database, backup)
-    found = "; ".join(_wrong(blobs, listed.files))
-    row, backups = {"checked": int(now()), "found": found}, database.tables.backups
+    found = "; ".join(filter(None, (_wrong(blobs, file) for file in listed.files)))
+    row = {"checked": int(now()), "found": found, "damaged": int(bool(found))}
+    backups = database.tables.backups
     database.write(lambda _: backups.update(row).where(backups.backup == backup).execute())
     return _get(database, backup)
+
+
+def mark_damaged(tables: Models) -> None:
+    """Mark those in which something was found before there were marks."""
+    tables.backups.update(damaged=1).where(tables.backups.found > "").execute()
 
 
 def _get(database: HubDatabase, backup: str) -> ListedBackup:
@@ -120,18 +150,19 @@ def _get(database: HubDatabase, backup: str) -> ListedBackup:
     return _listed(row)
 
 
-def _wrong(blobs: Blobs, files: Sequence[BackupFile]) -> Iterator[str]:
-    for file in files:
-        computed, size = hashlib.sha256(), 0
-        try:
-            for part in blobs.read(file.sha256):
-                computed.update(part)
-                size += len(part)
-        except HubUnavailable as error:
-            yield f"{file.kind}: {error.what.rstrip('.')}"
-            continue
-        if computed.hexdigest() != file.sha256:
-            yield f"{file.kind}: {size} bytes with the hash {computed.hexdigest()[:16]}…"
+def _wrong(blobs: Store, file: BackupFile) -> str:
+    """What is not right with a file, empty for nothing."""
+    computed, size = hashlib.sha256(), 0
+    try:
+        for part in blobs.read_again(file.sha256):
+            computed.update(part)
+            size += len(part)
+    except HubUnavailable as error:
+        blobs.size(file.sha256)  # Fails as well where it is not the file but the store.
+        return f"{file.kind}: {error.what.rstrip('.')}"
+    if computed.hexdigest() == file.sha256:
+        return ""
+    return f"{file.kind}: {size} bytes with the hash {computed.hexdigest()[:16]}…"
 
 
 def _files(backup: KeptBackup) -> Iterator[BackupFile]:

@@ -17,6 +17,7 @@ from appliance.workshop.blobs import Blobs
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import TLS, TLS_KEY, WorkshopKeys, load_keys
 from appliance.workshop.office.app import make_office_app
+from appliance.workshop.rereading import rereading
 from appliance.workshop.tables import HubDatabase
 from hw.errors import UnavailableError
 
@@ -85,7 +86,7 @@ def serve(hub: Hub, keys: WorkshopKeys, host: str, port: int, ready: Callable[[]
             f"The workshop cannot serve on {host} port {port}.",
             "Another program may have it; name another one with --port.",
         ) from error
-    with listener, announced(host, port, keys.fingerprint):
+    with listener, announced(host, port, keys.fingerprint), rereading(hub):
         listener.listen(config.backlog)  # Whoever comes now waits until the first answer.
         ready()
         uvicorn.Server(config).run(sockets=[listener])

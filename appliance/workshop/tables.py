@@ -63,7 +63,9 @@ class Models:
         changes: what kits are told, in the words that were signed.
         openings: who decrypted which backup here, when and what for.
         words: what a search finds jobs by.
-        backups: of ECUs, each with its files (JSON); `checked` is when they were read last.
+        backups: of ECUs, each with its files (JSON); `checked` is when they were read last,
+            `damaged` is 1 where something was found then, and `claimed` is when a hub began to read
+            them, 0 for none that does.
         people: who may use the office's pages; `word` is the SHA-256 of a one-time word.
         passkeys: of people.
         sessions: who is logged in, by the SHA-256 of the cookie.
@@ -360,8 +362,10 @@ def _models(of: Database) -> Models:
         ecu = TextField()
         received = BigIntegerField()
         files = BlobField()
-        checked = BigIntegerField(default=0)
+        checked = BigIntegerField(default=0, index=True)
         found = TextField(default="")
+        damaged = IntegerField(default=0, index=True)
+        claimed = BigIntegerField(default=0)
 
     return Models(
         kits=Kit,

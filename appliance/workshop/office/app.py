@@ -36,7 +36,7 @@ SECTIONS = (login, account, jobs, job, orders, mail_in, backups, kits, conflicts
 MENU = (
     Link("/jobs", "Jobs"),
     Link("/orders", "Orders"),
-    Link("/backups", "Backups"),
+    Link("/backups", "Backups", alarm=backups.damaged),
     Link("/kits", "Kits"),
     Link("/conflicts", "Conflicts"),
     Link("/people", "People", "owner"),

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.workshop.listedbackups import check_backup, newest_backups
+from appliance.workshop.listedbackups import (
+    check_backup,
+    count_damaged,
+    damaged_backups,
+    newest_backups,
+)
 from appliance.workshop.office.pages import Office, Visit
+from appliance.workshop.tables import HubDatabase
 
 PAGE = 50
 
@@ -22,6 +28,12 @@ def routes(office: Office) -> Sequence[Route]:
     )
 
 
+def damaged(database: HubDatabase) -> str:
+    """How many backups are damaged, in words; empty for none."""
+    count = count_damaged(database)
+    return f"{count} damaged" if count else ""
+
+
 class _Backups:
     def __init__(self, office: Office) -> None:
         self._office = office
@@ -32,6 +44,7 @@ class _Backups:
             visit,
             "backups.html",
             found=found[:PAGE],
+            damaged=damaged_backups(self._office.hub.database, PAGE),
             kits={kit["id"]: kit["name"] for kit in self._office.hub.kits()},
             older=f"/backups?before={found[PAGE - 1].number}" if len(found) > PAGE else "",
         )

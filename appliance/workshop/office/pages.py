@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -22,6 +23,7 @@ from appliance.workshop.errors import HubError, NotForThisRole
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import WorkshopKeys
 from appliance.workshop.people import SESSION_S, People, Session
+from appliance.workshop.tables import HubDatabase
 from hw.errors import FieldKitError
 
 COOKIE = "__Host-fieldkit"
@@ -97,11 +99,17 @@ Page = Callable[[Visit], Response]
 
 @dataclass(frozen=True)
 class Link:
-    """An entry of the menu; `least` is the role that sees it."""
+    """An entry of the menu.
+
+    Attributes:
+        least: the role that sees it.
+        alarm: what needs somebody to look there, empty for nothing.
+    """
 
     path: str
     name: str
     least: str = "technician"
+    alarm: Callable[[HubDatabase], str] = lambda _database: ""
 
 
 @dataclass(frozen=True)
@@ -175,11 +183,16 @@ class Office:
         text = self.templates.get_template(template).render(
             visit=visit,
             session=visit.session,
-            menu=[link for link in self.menu if visit.session and visit.session.may(link.least)],
+            menu=partial(self._menu, visit),
             path=visit.request.url.path,
             **context,
         )
         return HTMLResponse(text, status)
+
+    def _menu(self, visit: Visit) -> list[tuple[Link, str]]:
+        """What somebody may open, each with its alarm."""
+        seen = [link for link in self.menu if visit.who.may(link.least)]
+        return [(link, link.alarm(self.hub.database)) for link in seen]
 
     def problem(self, visit: Visit, error: FieldKitError) -> Response:
         """A page that says what was not done and what to do now."""
