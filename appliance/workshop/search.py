@@ -193,8 +193,8 @@ class _Beginning:
         self._tables, self._start = tables, start
         words = tables.words
         self._range = (words.word >= start) & (words.word < start + _END)
-        some = words.select(words.number).where(self._range).limit(FEW_JOBS)
-        self.count: int = some.count()
+        some = words.select(words.number).where(self._range).order_by(words.word, words.number)
+        self.count = _counted(some.limit(FEW_JOBS))
         self._spelled = self._spell()
         self.is_few = len(self._spelled) <= FEW_WORDS
 
@@ -275,8 +275,8 @@ class _Period:
         self._jobs = jobs = tables.jobs
         until = asked.until or FOREVER
         of_period = jobs.select(jobs.number).where(jobs.received.between(asked.since, until))
-        self._few = of_period.limit(FEW_JOBS)
-        self.count: int = self._few.count()
+        self._few = of_period.order_by(jobs.received).limit(FEW_JOBS)
+        self.count = _counted(self._few)
 
     def reach(self, before: int) -> int:
         """See `_Way`."""
@@ -297,6 +297,14 @@ def _narrowing(tables: Models, asked: JobQuery) -> Iterator[_Way]:
     if asked.since or asked.until:
         yield _Period(tables, asked)
     yield _Listed(tables)
+
+
+def _counted(numbers: Any) -> int:
+    """How many rows a query gives. It keeps its order: without, PostgreSQL reads the table itself
+    from somewhere on, which is quick only where such rows lie all over it.
+    """
+    some = numbers.alias("some")
+    return int(numbers.model.select(fn.COUNT(some.c.number)).from_(some).scalar())
 
 
 def _reach(table: Any, same: Sequence[Any], before: int, count: int) -> int:
