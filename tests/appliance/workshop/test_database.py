@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import IntegrityError
+from peewee import Database, IntegrityError, PostgresqlDatabase, SqliteDatabase
+from playhouse.cockroachdb import CockroachDatabase
 
 from appliance.workshop.errors import HubUnavailable
 from appliance.workshop.search import JobQuery, search_jobs
-from appliance.workshop.tables import MOST_TRIES, HubDatabase, Models
+from appliance.workshop.tables import MOST_TRIES, HubDatabase, Models, _models
 from hw.errors import UsageError
 from tests.appliance.workshop.conftest import backends
 from tests.kit import ROOT
@@ -187,6 +189,20 @@ def test_a_database_without_a_table_and_a_column_gets_them(where: str) -> None:
         assert (kit.name, kit.enrolled, kit.waiting) == ("Van 1", 5, 0)
     after.write(lambda tables: tables.kits.delete_by_id("k"))
     after.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [(SqliteDatabase, "BINARY"), (PostgresqlDatabase, '"C"'), (CockroachDatabase, "")],
+)
+def test_words_are_compared_by_the_numbers_of_their_letters(
+    kind: type[Database], order: str
+) -> None:
+    """CockroachDB has no other order, and compares a text with a named one to no plain text."""
+    (sql, _) = _models(kind("unopened")).words._schema._create_table().query()
+    named = re.search(r'"word" TEXT NOT NULL(?: COLLATE (\S+))?,', sql)
+    assert named is not None
+    assert (named[1] or "") == order
 
 
 def test_a_database_of_a_newer_version_is_left_alone(where: str) -> None:
