@@ -13,6 +13,7 @@ from appliance.cli import (
     publish,
     setup,
     sync,
+    technicians,
     workshop,
     workshop_keeping,
 )
@@ -46,6 +47,9 @@ app.add_typer(kit.technician_app, name="technician", no_args_is_help=True)
 app.add_typer(kit.profile_app, name="profile", no_args_is_help=True)
 app.add_typer(sync.sync_app, name="sync", no_args_is_help=True)
 workshop.workshop_app.add_typer(people.person_app, name="person", no_args_is_help=True)
+workshop.workshop_app.add_typer(
+    technicians.workshop_technician_app, name="technician", no_args_is_help=True
+)
 workshop.workshop_app.add_typer(publish.publish_app, name="publish", no_args_is_help=True)
 workshop.workshop_app.command("export")(workshop_keeping.export)
 workshop.workshop_app.command("verify")(workshop_keeping.verify)

@@ -1,5 +1,6 @@
 """Who this kit is and who holds it: keys, technicians, and what they sign."""
 
+from appliance.identity.issued import IssuedTechnician, issue_technician
 from appliance.identity.kit import NewKit, init_kit
 from appliance.identity.signing import (
     canonical,
@@ -18,12 +19,14 @@ from appliance.identity.unlocking import (
     list_technicians,
     remove_technician,
     renew_trust,
+    take_technician,
     unlock,
 )
 from appliance.identity.wallclock import moment
 
 __all__ = [
     "FailedTry",
+    "IssuedTechnician",
     "NewKit",
     "Recipients",
     "Technician",
@@ -34,6 +37,7 @@ __all__ = [
     "failed_tries",
     "forget_failed_tries",
     "init_kit",
+    "issue_technician",
     "list_technicians",
     "moment",
     "remove_technician",
@@ -42,5 +46,6 @@ __all__ = [
     "sign_agreement",
     "sign_checks",
     "sign_profile",
+    "take_technician",
     "unlock",
 ]

@@ -27,6 +27,7 @@ from msgspec import Meta, Struct
 from hw.errors import UNDECODABLE, BadInputError
 
 KEY_SIZE = 32
+_SLOT = "fieldkit-slot/1"
 MIN_PASSPHRASE = 10
 Role = Literal["technician", "owner"]
 
@@ -60,10 +61,16 @@ class Box(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ciphertext: Base64
 
 
-class Slot(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Slot(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="format",
+    tag=_SLOT,
+):
     """One technician's slot file. Name, role and parameters are bound to the box."""
 
-    format: Literal["fieldkit-slot/1"] = "fieldkit-slot/1"
     technician: str
     role: Role
     kdf: KdfParameters
@@ -123,10 +130,8 @@ def make_slot(
     name: str, role: Role, passphrase: bytes, master_key: bytes, signing_seed: bytes
 ) -> Slot:
     """Wrap the master key and the technician's signing key under their passphrase."""
-    kdf, salt = KDF, _text(secrets.token_bytes(16))
-    key = _slot_key(passphrase, kdf, salt)
-    box = seal(key, master_key + signing_seed, _slot_purpose(name, role, kdf))
-    return Slot(technician=name, role=role, kdf=kdf, salt=salt, box=box)
+    salt, box = seal_under(passphrase, master_key + signing_seed, _SLOT, name, role)
+    return Slot(technician=name, role=role, kdf=KDF, salt=salt, box=box)
 
 
 def open_slot(slot: Slot, passphrase: bytes) -> tuple[bytes, bytes]:
@@ -135,17 +140,50 @@ def open_slot(slot: Slot, passphrase: bytes) -> tuple[bytes, bytes]:
     Raises:
         InvalidTag: wrong passphrase, or the slot was changed.
     """
+    both = open_under(
+        passphrase, (slot.kdf, slot.salt, slot.box), _SLOT, slot.technician, slot.role
+    )
+    return both[:KEY_SIZE], both[KEY_SIZE:]
+
+
+def seal_under(
+    passphrase: bytes, secret: bytes, kind: str, name: str, role: Role
+) -> tuple[str, Box]:
+    """Encrypt a technician's secret under their passphrase, with the parameters `KDF`.
+
+    Args:
+        kind, name, role: what the box is bound to, beside the parameters.
+
+    Returns:
+        The salt and the box.
+    """
+    salt = _text(secrets.token_bytes(16))
+    key = _passphrase_key(passphrase, KDF, salt)
+    return salt, seal(key, secret, _purpose(kind, name, role, KDF))
+
+
+def open_under(
+    passphrase: bytes, sealed: tuple[KdfParameters, str, Box], kind: str, name: str, role: Role
+) -> bytes:
+    """What `seal_under` sealed.
+
+    Args:
+        sealed: parameters, salt and box.
+
+    Raises:
+        InvalidTag: wrong passphrase, or something of it was changed.
+    """
+    kdf, salt, box = sealed
     try:
-        key = _slot_key(passphrase, slot.kdf, slot.salt)
+        key = _passphrase_key(passphrase, kdf, salt)
     except ValueError as error:
         raise InvalidTag from error
-    both = unseal(key, slot.box, _slot_purpose(slot.technician, slot.role, slot.kdf))
-    return both[:KEY_SIZE], both[KEY_SIZE:]
+    return unseal(key, box, _purpose(kind, name, role, kdf))
 
 
 def waste_a_try(passphrase: bytes) -> None:
     """Take as long as a real slot would, so that time does not tell which names exist."""
-    _slot_key(passphrase, KDF, _text(bytes(16)))
+    _passphrase_key(passphrase, KDF, _text(bytes(16)))
 
 
 def secret_purpose(name: str) -> str:
@@ -168,12 +206,12 @@ def read_keys_file(path: Path, kind: type[_Kind]) -> _Kind:
         ) from error
 
 
-def _slot_purpose(name: str, role: Role, kdf: KdfParameters) -> str:
+def _purpose(kind: str, name: str, role: Role, kdf: KdfParameters) -> str:
     numbers = f"{kdf.memory_kib} {kdf.passes} {kdf.lanes}"
-    return f"fieldkit-slot/1 {role} {kdf.name} {numbers} {name}"
+    return f"{kind} {role} {kdf.name} {numbers} {name}"
 
 
-def _slot_key(passphrase: bytes, kdf: KdfParameters, salt: str) -> bytes:
+def _passphrase_key(passphrase: bytes, kdf: KdfParameters, salt: str) -> bytes:
     return Argon2id(
         salt=base64.b64decode(salt),
         length=KEY_SIZE,

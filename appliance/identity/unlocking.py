@@ -7,11 +7,18 @@ from pathlib import Path
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.age import Identity, parse_identity
 from appliance.durable import sync_folder, write_durably
 from appliance.errors import NotPermittedError, PassphraseError
+from appliance.identity.issued import (
+    AnySlot,
+    IssuedSlot,
+    IssuedTechnician,
+    issued_slot,
+    open_issued,
+)
 from appliance.identity.kit import (
     DATABASE_KEY,
     KIT_AGE_IDENTITY,
@@ -24,7 +31,6 @@ from appliance.identity.kit import (
 from appliance.identity.seal import (
     Role,
     SealedSecrets,
-    Slot,
     make_slot,
     normal_passphrase,
     open_slot,
@@ -36,6 +42,7 @@ from appliance.identity.seal import (
 from appliance.identity.tries import UNKNOWN, one_try
 from appliance.identity.trust import older_technician_line, signer_line, technician_principal
 from hw.errors import BadInputError, UnavailableError, UsageError
+from hw.sshsig import parse_public_line
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def unlock(state: Path, name: str, passphrase: str) -> Unlocked:
             raise _wrong()
     with one_try(state / "keys", slot.technician):
         try:
-            master_key, seed = open_slot(slot, _attempt(passphrase))
+            master_key, seed = _opened(slot, _attempt(passphrase))
         except InvalidTag as error:
             raise _wrong() from error
     return _unseal_all(state, slot, master_key, seed)
@@ -117,12 +124,28 @@ def add_technician(unlocked: Unlocked, name: str, role: str, passphrase: str) ->
     key = Ed25519PrivateKey.generate()
     secret = normal_passphrase(passphrase)
     slot = make_slot(new_name, new_role, secret, unlocked.master_key, key.private_bytes_raw())
-    # Trust first: after a power cut in between, a key that nobody holds is trusted, which harms
-    # nothing and is replaced at the next try. The other way round, their signatures would be
-    # refused for a reason nobody could see.
-    signer = signer_line(technician_principal(new_name), key.public_key())
-    _set_trust(unlocked.state, new_name, signer)
-    _keep(path, msgspec.json.encode(slot), 0o600)
+    _let_in(unlocked.state, slot, key.public_key())
+
+
+def take_technician(state: Path, issued: IssuedTechnician, master_key: bytes) -> None:
+    """Let a technician of the workshop use this kit; one whom the kit has already stays as they
+    are, with the passphrase that they may have chosen here.
+
+    Raises:
+        UsageError: the kit has somebody else of that name.
+        BadInputError: what is known of them cannot be used.
+        UnavailableError: the state folder cannot be written; it can be done again.
+    """
+    slot, key = issued_slot(issued, master_key), parse_public_line(issued.key)
+    signer = signer_line(technician_principal(issued.name), key)
+    trusted = _trusted(state, issued.name)
+    if not slot_path(state / "keys", issued.name).exists():
+        _let_in(state, slot, key)
+    elif trusted != [signer]:
+        raise UsageError(
+            f"This kit has a technician '{issued.name}' of its own.",
+            "Remove that one on the kit, or let the workshop use another name.",
+        )
 
 
 def remove_technician(state: Path, name: str) -> None:
@@ -192,18 +215,31 @@ def list_technicians(state: Path) -> list[tuple[str, Role]]:
         BadInputError: a slot file is damaged.
     """
     paths = sorted((state / "keys" / "technicians").glob("[!.]*.json"))
-    slots = [read_keys_file(path, Slot) for path in paths]
+    slots = [_read_slot(path) for path in paths]
     return [(slot.technician, slot.role) for slot in slots]
 
 
-def _find_slot(state: Path, name: str) -> Slot | None:
+def _opened(slot: AnySlot, passphrase: bytes) -> tuple[bytes, bytes]:
+    """Master key and signing seed."""
+    if isinstance(slot, IssuedSlot):
+        return open_issued(slot, passphrase)
+    return open_slot(slot, passphrase)
+
+
+def _read_slot(path: Path) -> AnySlot:
+    # mypy takes a union for no type; msgspec decodes it by its tags.
+    slot: AnySlot = read_keys_file(path, AnySlot)  # type: ignore[arg-type]
+    return slot
+
+
+def _find_slot(state: Path, name: str) -> AnySlot | None:
     try:
         path = slot_path(state / "keys", checked_name(name))
     except BadInputError:
         return None  # no technician can have such a name; the answer is the same as for any other
     if not path.exists():
         return None
-    slot = read_keys_file(path, Slot)
+    slot = _read_slot(path)
     return slot if slot.technician == path.stem else None
 
 
@@ -222,7 +258,7 @@ def _wrong() -> PassphraseError:
     )
 
 
-def _unseal_all(state: Path, slot: Slot, master_key: bytes, seed: bytes) -> Unlocked:
+def _unseal_all(state: Path, slot: AnySlot, master_key: bytes, seed: bytes) -> Unlocked:
     path = state / "keys" / "secrets.json"
     boxes = read_keys_file(path, SealedSecrets).secrets
     try:
@@ -248,12 +284,29 @@ def _unseal_all(state: Path, slot: Slot, master_key: bytes, seed: bytes) -> Unlo
         ) from error
 
 
+def _let_in(state: Path, slot: AnySlot, key: Ed25519PublicKey) -> None:
+    # Trust first: after a power cut in between, a key that nobody holds is trusted, which harms
+    # nothing and is replaced at the next try. The other way round, their signatures would be
+    # refused for a reason nobody could see.
+    name = slot.technician
+    _set_trust(state, name, signer_line(technician_principal(name), key))
+    _keep(slot_path(state / "keys", name), msgspec.json.encode(slot), 0o600)
+
+
+def _trusted(state: Path, name: str) -> list[str]:
+    """A technician's lines among the allowed signers."""
+    lines = _read_trust(state / "trust" / "allowed_signers")
+    return [line for line in lines if _is_of(line, name)]
+
+
+def _is_of(line: str, name: str) -> bool:
+    return line.split(maxsplit=1)[:1] == [technician_principal(name)]
+
+
 def _set_trust(state: Path, name: str, signer: str) -> None:
     """Put a technician's line among the allowed signers, or take it out with an empty one."""
     path = state / "trust" / "allowed_signers"
-    principal = technician_principal(name)
-    lines = _read_trust(path)
-    kept = [line for line in lines if line.split(maxsplit=1)[:1] != [principal]]
+    kept = [line for line in _read_trust(path) if not _is_of(line, name)]
     _keep(path, "".join([*kept, signer]).encode(), 0o644)
 
 

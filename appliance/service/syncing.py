@@ -243,8 +243,11 @@ class Syncing:
         self._view = structs.replace(self._view, retirable=kept.held, retired=kept.gone)
 
     def _inbox(self, freight: Freight, pairing: Pairing) -> Inbox:
-        this = kit_id(freight.unlocked.kit_key.public_key())
-        return Inbox(freight.book.store, self.state, this, pairing.signers(), self.people)
+        unlocked = freight.unlocked
+        this, master_key = kit_id(unlocked.kit_key.public_key()), unlocked.master_key
+        return Inbox(
+            freight.book.store, self.state, this, pairing.signers(), self.people, master_key
+        )
 
     def _tell_sent(self, sent: Sent) -> None:
         self._view = structs.replace(

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from appliance.errors import NotPermittedError
-from appliance.identity import remove_technician
+from appliance.identity import IssuedTechnician, remove_technician, take_technician
 from appliance.profiles.loader import install_profile, remove_profile
 from appliance.store import Store, Tables
 from appliance.sync.change import (
@@ -63,6 +63,7 @@ class Inbox:
         kit: the id of this kit.
         signers: the workshop's key.
         people: held while technicians are changed.
+        master_key: of the kit, which a technician of the workshop is given.
     """
 
     store: Store
@@ -70,6 +71,7 @@ class Inbox:
     kit: str
     signers: AllowedSigners
     people: threading.Lock
+    master_key: bytes = field(repr=False)
 
     def fetch(self, ask: Callable[[int], Changes], go_on: Callable[[], bool]) -> int:
         """Take everything that the workshop has for this kit; returns how many changes came.
@@ -188,6 +190,8 @@ class Inbox:
                 issued = _decoded(change, ProfileIssued)
                 document, signature = issued.document.encode(), issued.signature.encode()
                 install_profile(self.state, issued.name, document, signature)
+            case "technician":
+                self._take_technician(change.subject, _decoded(change, IssuedTechnician))
             case "revocation":
                 self._revoke(_decoded(change, Revocation))
             case other:
@@ -200,6 +204,12 @@ class Inbox:
             if name == issued.name:
                 install_text(self.state, name, issued.language, issued.version, issued.text)
         return _keep_text(issued)
+
+    def _take_technician(self, subject: str, issued: IssuedTechnician) -> None:
+        if issued.name != subject:
+            raise ChangeDamaged(f"it is about '{subject}' and names '{issued.name}'")
+        with self.people:
+            take_technician(self.state, issued, self.master_key)
 
     def _revoke(self, revocation: Revocation) -> None:
         if revocation.what == "profile":

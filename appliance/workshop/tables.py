@@ -72,6 +72,7 @@ class Models:
         challenges: for passkeys, by their SHA-256; each is answered once.
         tries: to log in, for as long as they count.
         audit: who did what at the workshop.
+        technicians: of the kits, by name; `removed` is 0 for those who may use them.
         orders: work orders; `kit` is empty for whoever comes first.
     """
 
@@ -94,6 +95,7 @@ class Models:
     tries: Any
     audit: Any
     orders: Any
+    technicians: Any
 
 
 class HubDatabase:
@@ -438,6 +440,12 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
         did = TextField()
         about = TextField()
 
+    class Technician(Table):
+        name = TextField(primary_key=True)
+        role = TextField()
+        added = BigIntegerField()
+        removed = BigIntegerField(default=0)
+
     return {
         "people": Person,
         "passkeys": Passkey,
@@ -445,4 +453,5 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
         "challenges": Challenge,
         "tries": Try,
         "audit": Audit,
+        "technicians": Technician,
     }

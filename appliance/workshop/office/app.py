@@ -27,11 +27,24 @@ from appliance.workshop.office import (
     mail_in,
     orders,
     people,
+    technicians,
 )
 from appliance.workshop.office.pages import Link, Office, Visit, make_templates
 from appliance.workshop.people import People
 
-SECTIONS = (login, account, jobs, job, orders, mail_in, backups, kits, conflicts, people)
+SECTIONS = (
+    login,
+    account,
+    jobs,
+    job,
+    orders,
+    mail_in,
+    backups,
+    kits,
+    conflicts,
+    people,
+    technicians,
+)
 """Modules with a function `routes(office)`."""
 MENU = (
     Link("/jobs", "Jobs"),
@@ -39,6 +52,7 @@ MENU = (
     Link("/backups", "Backups", alarm=backups.damaged),
     Link("/kits", "Kits"),
     Link("/conflicts", "Conflicts"),
+    Link("/technicians", "Kit technicians", "owner"),
     Link("/people", "People", "owner"),
     Link("/audit", "Audit", "owner"),
 )

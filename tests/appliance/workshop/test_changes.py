@@ -12,8 +12,17 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance import identity
 from appliance.age import new_identity
-from appliance.identity import init_kit, list_technicians
+from appliance.errors import PassphraseError
+from appliance.identity import (
+    IssuedTechnician,
+    change_passphrase,
+    init_kit,
+    issue_technician,
+    list_technicians,
+    unlock,
+)
 from appliance.profiles.loader import load_profile
 from appliance.store import Store
 from appliance.sync.change import (
@@ -32,8 +41,9 @@ from appliance.sync.order import Order, OrderGone
 from appliance.sync.requests import kit_id
 from appliance.workshop.feed import PAGE, changes_for, publish
 from appliance.workshop.tables import HubDatabase
+from appliance.workshop.technicians import add_technician, kit_technicians, remove_technician
 from appliance.workshop.texts import held_texts, publish_text
-from hw.errors import BadInputError, UsageError
+from hw.errors import BadInputError, UnavailableError, UsageError
 from hw.sshsig import AllowedSigners, Signer, public_line, sign
 from hw.statements import NAMESPACE_PROFILE
 from hw.texts import kept_texts
@@ -41,6 +51,7 @@ from tests.appliance.workshop.conftest import Workshop
 
 PROFILE = Path("appliance/profiles/data/generic-uds.toml").read_bytes()
 OWNER, TECHNICIAN = "maria", "jo"
+OWNER_PASSPHRASE, SENT_PASSPHRASE = "correct horse battery", "five words for every van"
 ORDER = "01a20000-0000-7000-8000-00000000000c"
 
 
@@ -51,7 +62,7 @@ def made_state(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     init_kit(
         state,
         technicians=[
-            (OWNER, "owner", "correct horse battery"),
+            (OWNER, "owner", OWNER_PASSPHRASE),
             (TECHNICIAN, "technician", "another long sentence"),
         ],
         workshop_recipient=new_identity()[1],
@@ -65,6 +76,10 @@ def made_state(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     return state
 
 
+def made_master_key(state: Path) -> bytes:
+    return unlock(state, OWNER, OWNER_PASSPHRASE).master_key
+
+
 class Kit:
     """A kit's inbox and its connection."""
 
@@ -73,7 +88,7 @@ class Kit:
         self.workshop = workshop
         signing = workshop.keys.signing.public_key().public_bytes_raw()
         trusted = AllowedSigners((Signer(("workshop",), frozenset({NAMESPACE_CHANGE}), signing),))
-        self.inbox = Inbox(store, state, id_, trusted, threading.Lock())
+        self.inbox = Inbox(store, state, id_, trusted, threading.Lock(), made_master_key(state))
 
     def fetch(self) -> int:
         return self.inbox.fetch(self.hub.changes, lambda: True)
@@ -329,6 +344,141 @@ def test_a_technician_who_is_revoked_is_gone_but_never_the_last_owner(
     assert f"technician:{TECHNICIAN}" not in signers
     assert f"technician:{OWNER}" in signers
     assert "only owner" in kit.whys(f"technician/{OWNER}")[0]
+
+
+def lines_of(state: Path, name: str) -> list[str]:
+    signers = (state / "trust" / "allowed_signers").read_text().splitlines()
+    return [line for line in signers if line.startswith(f"technician:{name} ")]
+
+
+def test_a_technician_of_the_workshop_opens_a_kit_that_never_saw_them_and_signs_there(
+    kit: Kit, workshop: Workshop
+) -> None:
+    add_technician(workshop.hub, "thandi", "technician", SENT_PASSPHRASE, "Olga")
+    with pytest.raises(PassphraseError):
+        unlock(kit.state, "thandi", SENT_PASSPHRASE)
+    kit.fetch()
+    opened = unlock(kit.state, "thandi", SENT_PASSPHRASE)
+    owner = unlock(kit.state, OWNER, OWNER_PASSPHRASE)
+    assert opened.database_key == owner.database_key
+    assert opened.technician.role == "technician"
+    with pytest.raises(PassphraseError, match="do not fit"):
+        unlock(kit.state, "thandi", OWNER_PASSPHRASE)
+    (line,) = lines_of(kit.state, "thandi")
+    assert public_line(opened.technician.signing_key) in line
+    with pytest.raises(UsageError, match="already"):
+        add_technician(workshop.hub, "thandi", "owner", SENT_PASSPHRASE, "Olga")
+    with workshop.hub.database.reading() as tables:
+        kept = " ".join(str(row.document) for row in tables.changes.select())
+    assert SENT_PASSPHRASE not in kept
+
+    change_passphrase(kit.state, "thandi", SENT_PASSPHRASE, "only on this one kit")
+    kit.inbox.take(kit.hub.changes(0).changes[-1])  # it comes again
+    assert unlock(kit.state, "thandi", "only on this one kit").database_key == owner.database_key
+    assert lines_of(kit.state, "thandi") == [line]
+
+
+def test_a_technician_who_is_removed_at_the_workshop_is_gone_and_can_come_back_with_new_keys(
+    kit: Kit, workshop: Workshop
+) -> None:
+    add_technician(workshop.hub, "sipho", "owner", SENT_PASSPHRASE, "Olga")
+    kit.fetch()
+    (line,) = lines_of(kit.state, "sipho")
+    remove_technician(workshop.hub, "sipho", "Olga")
+    kit.fetch()
+    assert lines_of(kit.state, "sipho") == []
+    with pytest.raises(PassphraseError):
+        unlock(kit.state, "sipho", SENT_PASSPHRASE)
+    (there,) = [one for one in kit_technicians(workshop.hub) if one.name == "sipho"]
+    assert there.removed > 0
+
+    add_technician(workshop.hub, "sipho", "technician", "another sentence of his", "Olga")
+    kit.fetch()
+    assert unlock(kit.state, "sipho", "another sentence of his").technician.role == "technician"
+    assert lines_of(kit.state, "sipho") not in ([], [line])
+    assert kit.whys("sipho") == []
+
+
+def test_a_technician_whom_the_kit_has_of_its_own_stays_who_they_are(
+    kit: Kit, workshop: Workshop
+) -> None:
+    owner = unlock(kit.state, OWNER, OWNER_PASSPHRASE)
+    identity.add_technician(owner, "anton", "technician", "another long sentence")
+    before = lines_of(kit.state, "anton")
+    add_technician(workshop.hub, "anton", "owner", SENT_PASSPHRASE, "Olga")
+    kit.fetch()
+    assert "has a technician 'anton' of its own" in kit.whys("anton")[0]
+    assert lines_of(kit.state, "anton") == before
+    assert unlock(kit.state, "anton", "another long sentence").technician.role == "technician"
+
+
+def test_a_power_cut_between_trust_and_slot_is_mended_when_the_change_comes_again(
+    kit: Kit, workshop: Workshop
+) -> None:
+    issued = issue_technician("lerato", "technician", SENT_PASSPHRASE)
+    sealed_one = told_of(fields_of(issued), "lerato", workshop.keys.signing)
+    slots = kit.state / "keys" / "technicians"
+    away = slots.rename(kit.state / "away")
+    with pytest.raises(UnavailableError, match="cannot write down lerato"):
+        kit.inbox.take(sealed_one)
+    away.rename(slots)
+    assert lines_of(kit.state, "lerato") != []
+    kit.inbox.take(sealed_one)
+    assert unlock(kit.state, "lerato", SENT_PASSPHRASE).technician.name == "lerato"
+    assert kit.whys("lerato") == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"name": "../../kit"}, "names '../../kit'"),
+        ({"role": "workshop"}, "cannot be read"),
+        ({"kdf": {"name": "argon2id", "memory_kib": 1 << 30, "passes": 3, "lanes": 1}}, "read"),
+        ({"kdf": {"name": "argon2id", "memory_kib": 8192, "passes": 99, "lanes": 1}}, "read"),
+        ({"key": "ssh-rsa AAAA"}, "is not an 'ssh-ed25519"),
+        ({"recipient": "age1nobody"}, "not an age X25519 recipient"),
+        ({"colour": "red"}, "cannot be read"),
+    ],
+)
+def test_a_technician_who_cannot_be_is_put_aside_and_nothing_is_written(
+    kit: Kit, workshop: Workshop, wrong: dict[str, object], why: str
+) -> None:
+    issued = issue_technician("forged", "technician", SENT_PASSPHRASE)
+    before = (kit.state / "trust" / "allowed_signers").read_bytes()
+    kit.inbox.take(told_of({**fields_of(issued), **wrong}, "forged", workshop.keys.signing))
+    assert why in kit.whys("forged")[0]
+    assert (kit.state / "trust" / "allowed_signers").read_bytes() == before
+    assert "forged" not in dict(list_technicians(kit.state))
+
+
+@pytest.mark.parametrize("name", ["../kit", "ju\u0308rgen", "two words", ""])
+def test_a_technicians_name_is_one_that_files_and_signatures_carry(
+    kit: Kit, workshop: Workshop, name: str
+) -> None:
+    issued = issue_technician("forged", "technician", SENT_PASSPHRASE)
+    before = list_technicians(kit.state)
+    subject = name or "x"
+    kit.inbox.take(told_of({**fields_of(issued), "name": name}, subject, workshop.keys.signing))
+    assert len(kit.whys(subject)) == 1
+    assert list_technicians(kit.state) == before
+
+
+def fields_of(issued: IssuedTechnician) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(issued)
+    return fields
+
+
+def told_of(fields: dict[str, object], subject: str, key: Ed25519PrivateKey) -> Numbered:
+    change = Change(
+        format="fieldkit-change/1",
+        number=5000,
+        kit="",
+        kind="technician",
+        subject=subject,
+        version=1,
+        body=fields,
+    )
+    return seal_change(change, key)
 
 
 def test_many_changes_come_a_page_at_a_time_and_a_cut_goes_on_from_there(

@@ -52,7 +52,7 @@ class Kit:
         signing = workshop.keys.signing.public_key().public_bytes_raw()
         namespaces = frozenset({NAMESPACE_CHANGE, NAMESPACE_RECEIPT})
         self.trusted = AllowedSigners((Signer(("workshop",), namespaces, signing),))
-        self.inbox = Inbox(book.store, folder, self.id, self.trusted, threading.Lock())
+        self.inbox = Inbox(book.store, folder, self.id, self.trusted, threading.Lock(), bytes(32))
 
     def references(self) -> list[str]:
         self.inbox.fetch(self.hub.changes, lambda: True)
