@@ -157,7 +157,8 @@ class Client:
         return self._get("/sync", m.Sync)
 
     def sync_now(self, *, wait: bool = True) -> m.Sync:
-        """Hand over what is new, without waiting for the next time by itself.
+        """Hand over what is new, and once more what the workshop refused, without waiting for the
+        next time by itself.
 
         Args:
             wait: for the end of it, or for a while; else the answer comes at once.

@@ -384,7 +384,7 @@ class Silence(_Body, frozen=True):
 
 
 class SyncAside(_Body, frozen=True):
-    """A record that the workshop will never take, and why, in its words."""
+    """A record that the workshop refused, and why, in its words."""
 
     job: str
     why: str
@@ -396,8 +396,8 @@ class Sync(_Body, frozen=True):
     `not_set_up` until the kit is enrolled, `locked` while its keys are, `idle` with nothing left to
     send, `sending`, `waiting` (for the network, the hub, a medium or the end of a write), `paused`
     where the workshop does not serve this kit. `waiting` and `put_aside` count records, of which
-    the latter the workshop will never take; `aside` has the newest of them. `what` and `next_step`
-    say what keeps the rest.
+    the workshop refused the latter: they are sent again when somebody hands over by hand. `aside`
+    has the newest of them. `what` and `next_step` say what keeps the rest.
     `in_work` counts jobs that are not handed over by themselves yet, since somebody works on them.
     While it is sending, `job` is the one whose record is under way, and `sent_bytes` of
     `total_bytes` of it and of its files are at the workshop. `silence` is None while the kit is

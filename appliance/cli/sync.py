@@ -37,7 +37,7 @@ def status(as_json: Json = False) -> None:
 
 @sync_app.command("now")
 def now(as_json: Json = False) -> None:
-    """Hand over what is new now; the kit does it by itself, too."""
+    """Hand over what is new now, as the kit does by itself; what was put aside is tried again."""
     with Client() as client:
         _tell(client.sync_now(), as_json=as_json)
 

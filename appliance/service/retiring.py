@@ -1,10 +1,10 @@
-"""Letting go of what the workshop has: files of plans, and backups on the two media.
+"""Letting go of what the workshop has: records as sent, files of plans, backups on the two media.
 
 A job's files go once all of this holds: every event of it lies in records that the workshop signed
 for, the signatures are checked again; the workshop's clock (`appliance.sync.silence`) is past the
 last of these receipts by the configured days, at least; and no write of the job runs or is
 unfinished, as the record and hw say. Its events, its plans and its report stay, and the job is
-listed as before.
+listed as before. What goes from the database leaves room there for what comes.
 
 First the database says that a job was let go, in the transaction that takes its files out of it;
 then its backups go from whichever medium is there. So a medium that comes back later is cleared
@@ -84,6 +84,7 @@ class Retiring:
         }
         if old:
             self._let_go(old)
+        self._store.run(_forget_records)
         for medium in media_of(self.media):
             try:
                 self._clear(medium)
@@ -124,7 +125,9 @@ class Retiring:
         def work(tables: Tables) -> list[dict[str, Any]]:
             box = tables.outbox
             columns = (box.sequence, box.record, box.job, box.state, box.why, box.sha256)
-            return list(box.select(*columns, box.receipt).where(box.job == job))
+            # Of a job that was taken up again the older records went, proven, with their files.
+            of_job = (box.job == job) & (box.body != b"")
+            return list(box.select(*columns, box.receipt).where(of_job))
 
         receipts = [(bytes(row.pop("receipt")), Item(**row)) for row in self._store.run(work)]
         try:
@@ -197,6 +200,13 @@ class Retiring:
     @property
     def _store(self) -> Store:
         return self.outbox.records.store
+
+
+def _forget_records(tables: Tables) -> None:
+    """Of jobs that were let go each record's number, hash and receipt stay: the next follows it."""
+    box, retired = tables.outbox, tables.retired
+    gone = retired.select(retired.job).where((retired.job == box.job) & (retired.last >= box.last))
+    box.update({box.body: b""}).where((box.body != b"") & fn.EXISTS(gone)).execute()
 
 
 def _last_events(tables: Tables) -> dict[str, int]:

@@ -117,7 +117,7 @@ class Syncing:
         return self._view
 
     def now(self, *, wait: bool) -> Sync:
-        """Make a pass now, with the jobs that are still worked on, too.
+        """Make a pass now, with the jobs that are still worked on and what was put aside, too.
 
         Args:
             wait: for its end, or for a while; else how it stands now is returned.
@@ -204,6 +204,8 @@ class Syncing:
             self._view = structs.replace(self._view, state="waiting", what=what, next_step="")
             return
         left = freight.outbox.freeze(at_rest)
+        if everything:
+            freight.outbox.try_again()
         waiting = len(freight.outbox.items())
         self._view = structs.replace(
             self._view, state="sending", waiting=waiting, in_work=len(left.in_work)
@@ -258,8 +260,12 @@ class Syncing:
         """How it stands after a pass that was not broken off."""
         queued, aside = freight.outbox.items(), freight.outbox.items(("QUARANTINED",))
         what = next((item.why for item in queued if item.why), "")
+        next_step = "Insert the medium."
         if left.without_medium and not what:
             what = f"{len(left.without_medium)} jobs wait for a medium with their backup."
+        elif aside and not what:
+            what = f"The workshop refused {len(aside)} of the records."
+            next_step = "Ask the office why; handing over by hand tries them again."
         waiting = len(queued) + len(left.without_medium)
         self._view = structs.replace(
             self._view,
@@ -268,7 +274,7 @@ class Syncing:
             put_aside=len(aside),
             aside=[SyncAside(job=item.job, why=item.why) for item in aside[-MOST_ASIDE:]],
             what=what,
-            next_step="Insert the medium." if what else "",
+            next_step=next_step if what else "",
             **_NOTHING_UNDER_WAY,
         )
 

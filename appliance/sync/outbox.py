@@ -3,8 +3,8 @@
 A record is frozen before it is sent for the first time and never changes afterwards; it goes
 `QUEUED -> SENDING -> STORED -> RETIRABLE`. SENDING may have reached the workshop or not: sending it
 again is harmless. STORED is the workshop's answer, RETIRABLE its signed receipt: only then may what
-the record holds ever be deleted here. What the workshop refuses for good is QUARANTINED with its
-reason, and the rest goes on.
+the record holds ever be deleted here. What the workshop refuses is QUARANTINED with its reason, and
+the rest goes on; it is sent again, as it was frozen, when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -122,8 +122,18 @@ class Outbox:
 
         return [Item(**row) for row in self.records.store.run(work)]
 
+    def try_again(self) -> None:
+        """Put what the workshop refused back among what is sent: its reason may have gone away."""
+
+        def work(tables: Tables) -> None:
+            box = tables.outbox
+            # SENDING: the workshop may have its files, and is asked before they are sent again.
+            box.update({box.state: "SENDING"}).where(box.state == "QUARANTINED").execute()
+
+        self.records.store.run(work)
+
     def sealed(self, item: Item) -> SealedRecord:
-        """A record as it was frozen."""
+        """A record as it was frozen, while it is kept (`appliance.service.retiring`)."""
         rows = self.records.store.run(
             lambda t: list(t.outbox.select().where(t.outbox.sequence == item.sequence))
         )

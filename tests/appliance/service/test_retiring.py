@@ -18,6 +18,7 @@ from appliance.records import Records
 from appliance.records.events import Note, WriteStarted
 from appliance.records.export import export_files
 from appliance.service.retiring import Kept, Retiring
+from appliance.store import Tables
 from appliance.sync.receipt import NAMESPACE_RECEIPT
 from hw.config import MediaConfig
 from hw.sshsig import AllowedSigners, Signer
@@ -111,6 +112,57 @@ def test_files_go_when_the_workshop_had_them_for_long_and_the_record_stays(shelf
     gone = {name for name in before if name not in after}
     assert {name.split("/")[0] for name in gone} == {"containers"}
     assert shelf.run(92) == Kept(held=0, gone=1)
+
+
+def kept_records(shelf: Shelf) -> list[int]:
+    """How many bytes of each record the kit still has."""
+    rows = shelf.records.store.run(lambda tables: list(tables.outbox.select()))
+    assert all(row["receipt"] and row["sha256"] for row in rows)
+    return [len(bytes(row["body"])) for row in rows]
+
+
+def test_a_record_goes_with_the_files_and_the_next_one_still_follows_it(
+    shelf: Shelf, workshop: Workshop
+) -> None:
+    assert kept_records(shelf)[0] > 1000
+    shelf.run(89)
+    assert kept_records(shelf)[0] > 1000
+    shelf.run(91)
+    assert kept_records(shelf) == [0]
+
+    # The job is taken up again: what is new goes over, and goes from here in its time, too.
+    shelf.records.append(shelf.job, Note(author="anna", text="It is back."))
+    shelf.kit.outbox.freeze()
+    assert shelf.kit.hand_over().handed_over == 1
+    with workshop.hub.database.reading() as tables:
+        records = tables.records
+        taken = [row.first for row in records.select().where(records.job == shelf.job)]
+    assert len(taken) == 2
+    assert [size > 0 for size in kept_records(shelf)] == [False, True]
+    shelf.run(91)
+    assert kept_records(shelf) == [0, 0]
+
+
+def test_the_room_of_records_that_went_is_used_again(shelf: Shelf) -> None:
+    def pages(what: str) -> int:
+        def work(tables: Tables) -> int:
+            ((count,),) = tables.outbox._database.execute_sql(f"PRAGMA {what}").fetchall()
+            return int(count)
+
+        return shelf.records.store.run(work)
+
+    def hand_over_notes() -> None:
+        for _ in range(10):
+            shelf.records.append(shelf.job, Note(author="anna", text="x" * 9_000))
+        shelf.kit.outbox.freeze()
+        assert shelf.kit.hand_over().handed_over == 1
+
+    hand_over_notes()
+    before = pages("freelist_count")
+    shelf.run(91)
+    assert pages("freelist_count") >= before + 20
+    hand_over_notes()
+    assert pages("freelist_count") <= before + 2
 
 
 def test_without_the_clock_of_the_workshop_nothing_goes(shelf: Shelf) -> None:

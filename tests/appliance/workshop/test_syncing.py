@@ -23,6 +23,7 @@ from appliance.records.events import Note
 from appliance.service.book import Book
 from appliance.service.syncing import Syncing
 from appliance.sync.enrolcode import enrol_code
+from appliance.sync.outbox import Outbox
 from hw.config import load_config
 from tests.appliance.records.sample import compiled, open_records, plan_document
 from tests.appliance.workshop.conftest import Workshop, serving
@@ -178,7 +179,49 @@ def test_whatever_the_clock_says_all_is_handed_over_and_the_hub_keeps_the_order(
     assert silence.state == "fine"
 
 
-def test_what_the_workshop_will_never_take_is_told_with_its_reason(
+def test_what_the_workshop_refused_is_taken_once_its_reason_has_gone_and_somebody_asks(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that does not take such records yet, as an older one would not."""
+    kit.enrol()
+    job = kit.new_job()
+    with monkeypatch.context() as older:
+        older.setattr("appliance.workshop.api.MOST_RECORD_BYTES", 500)
+        assert kit.syncing.now(wait=True).put_aside == 1
+        kit.book.append(job, Note(author=OWNER, text="It goes on."))
+        view = kit.syncing.now(wait=True)
+    assert [(one.job, "No kit sends more" in one.why) for one in view.aside] == [(job, True)] * 2
+    assert stored(workshop, job) == []
+
+    kit.syncing._pass(everything=False)
+    assert kit.syncing.view().put_aside == 2, "by itself it does not ask again and again"
+    view = kit.syncing.now(wait=True)
+    assert (view.state, view.put_aside, view.aside) == ("idle", 0, [])
+    assert stored(workshop, job) == [(1, 1), (2, 2)]
+
+
+def test_what_follows_a_record_that_was_refused_is_taken_after_it(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.enrol()
+    job = kit.new_job()
+    with monkeypatch.context() as older:
+        older.setattr("appliance.workshop.api.MOST_RECORD_BYTES", 500)
+        kit.syncing.now(wait=True)
+    kit.book.append(job, Note(author=OWNER, text="It goes on."))
+    other = kit.new_job()
+    with monkeypatch.context() as tired:
+        tired.setattr(Outbox, "try_again", lambda _outbox: None)
+        view = kit.syncing.now(wait=True)
+    assert view.put_aside == 2
+    assert "0 events of the job are here" in view.aside[1].why
+    assert stored(workshop, other) == [(1, 1)]
+    view = kit.syncing.now(wait=True)
+    assert (view.state, view.put_aside) == ("idle", 0)
+    assert stored(workshop, job) == [(1, 1), (2, 2)]
+
+
+def test_what_the_workshop_refuses_is_told_with_its_reason(
     kit: Kit, workshop: Workshop, tmp_path: Path
 ) -> None:
     """A copy of this kit was here before."""
@@ -196,6 +239,8 @@ def test_what_the_workshop_will_never_take_is_told_with_its_reason(
     assert view.put_aside == 1
     assert view.aside[0].job == job
     assert "cloned or set back" in view.aside[0].why
+    again = kit.syncing.now(wait=True)
+    assert (again.put_aside, again.aside) == (1, view.aside), "tried again, refused again, kept"
 
 
 def test_what_the_workshop_had_for_long_is_let_go_by_its_clock(
