@@ -179,9 +179,12 @@ def kits(folder: Folder = None, database: Database = "", as_json: Json = False) 
         say_json({"kits": found})
         return
     table(
-        ("kit", "name", "last hello", "waiting", "shut out"),
+        ("kit", "name", "last hello", "", "waiting", "shut out"),
         (
-            (kit["id"], kit["name"], kit["hello"], str(kit["waiting"]), kit["revoked"])
+            (
+                *(kit["id"], kit["name"], kit["hello"], "silent" if kit["silent"] else ""),
+                *(str(kit["waiting"]), kit["revoked"]),
+            )
             for kit in found
         ),
     )

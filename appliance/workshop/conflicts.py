@@ -1,4 +1,8 @@
-"""What the hub refused because something else was taken before, as the office looks at it."""
+"""What the hub refused because something else was taken before, as the office looks at it.
+
+Nothing of it is ever removed. The office says what was decided, and it leaves the list of those
+that somebody must look at.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.workshop.archive import record_of
+from appliance.workshop.audit import note
 from appliance.workshop.errors import NotThere
-from appliance.workshop.tables import HubDatabase
+from appliance.workshop.tables import HubDatabase, Models
+from hw.errors import UsageError
+
+LONGEST_DECISION = 500
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class Refused:
         sequence: its number among the kit's records.
         first, last: which events of the job it holds.
         received: when it came, in seconds since 1970.
+        settled: when somebody said what was decided, 0 for not yet.
     """
 
     sha256: str
@@ -31,18 +40,70 @@ class Refused:
     last: int
     why: str
     received: int
+    settled: int
+    settled_by: str
+    decision: str
 
 
-def conflicts(database: HubDatabase, limit: int = 200) -> Sequence[Refused]:
-    """The newest."""
+def conflicts(
+    database: HubDatabase, *, settled: bool = False, limit: int = 200
+) -> Sequence[Refused]:
+    """The newest, of those that are settled or of those that are not."""
     with database.reading() as tables:
-        query = tables.conflicts.select().order_by(tables.conflicts.received.desc()).limit(limit)
+        refused = tables.conflicts
+        fitting = refused.settled > 0 if settled else refused.settled == 0
+        query = refused.select().where(fitting).order_by(refused.received.desc()).limit(limit)
         return [_refused(row) for row in query]
 
 
+def count_conflicts(database: HubDatabase) -> int:
+    """How many nobody has settled yet."""
+    with database.reading() as tables:
+        return int(tables.conflicts.select().where(tables.conflicts.settled == 0).count())
+
+
 def conflicts_of_job(database: HubDatabase, job: str) -> Sequence[Refused]:
-    """Those that would have been a job's, among the newest."""
-    return [one for one in conflicts(database) if one.job == job]
+    """Those that would have been a job's and are not settled, the newest first."""
+    with database.reading() as tables:
+        refused = tables.conflicts
+        of_job = (refused.job == job) & (refused.settled == 0)
+        return [
+            _refused(row)
+            for row in refused.select().where(of_job).order_by(refused.received.desc())
+        ]
+
+
+def settle(database: HubDatabase, sha256: str, decision: str, by: str, now: float) -> None:
+    """Say what was decided of a refused record.
+
+    Args:
+        by: who says it.
+        now: seconds since 1970.
+
+    Raises:
+        NotThere: there is none of this content.
+        UsageError: it was settled already, or nothing is said, or too much.
+    """
+    words = " ".join(decision.split())
+    if not words or len(words) > LONGEST_DECISION:
+        raise UsageError(
+            "What was decided must be said, in 500 letters at most.",
+            "Go back and write down what was done, and by whom.",
+        )
+
+    def keep(tables: Models) -> None:
+        refused = tables.conflicts
+        row = _get(tables, sha256)
+        if row.settled:
+            raise UsageError(
+                f"{row.settled_by} has settled this already.", "Look at the settled conflicts."
+            )
+        refused.update(settled=int(now), settled_by=by, decision=words).where(
+            refused.sha256 == sha256
+        ).execute()
+        note(tables, now, by, "settled a conflict", f"{row.job}: {words}")
+
+    database.write(keep)
 
 
 def refused_body(database: HubDatabase, sha256: str) -> bytes:
@@ -52,10 +113,23 @@ def refused_body(database: HubDatabase, sha256: str) -> bytes:
         NotThere: there is none of this content.
     """
     with database.reading() as tables:
-        row = tables.conflicts.get_or_none(tables.conflicts.sha256 == sha256)
+        return bytes(_get(tables, sha256).body)
+
+
+def name_jobs(tables: Models) -> None:
+    """Write down whose job each would have been, for a database that did not."""
+    refused = tables.conflicts
+    names = [name for (name,) in refused.select(refused.sha256).where(refused.job == "").tuples()]
+    for name in names:
+        job = record_of(bytes(_get(tables, name).body)).job
+        refused.update(job=job).where(refused.sha256 == name).execute()
+
+
+def _get(tables: Models, sha256: str) -> Any:
+    row = tables.conflicts.get_or_none(tables.conflicts.sha256 == sha256)
     if row is None:
         raise NotThere("There is no such record.", "Look at the list of conflicts.")
-    return bytes(row.body)
+    return row
 
 
 def _refused(row: Any) -> Refused:
@@ -65,9 +139,12 @@ def _refused(row: Any) -> Refused:
         kit=row.kit,
         record=row.record,
         sequence=row.sequence,
-        job=record.job,
+        job=row.job,
         first=record.first,
         last=record.first + len(record.events) - 1,
         why=row.why,
         received=row.received,
+        settled=row.settled,
+        settled_by=row.settled_by,
+        decision=row.decision,
     )

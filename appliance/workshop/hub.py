@@ -33,6 +33,7 @@ from appliance.sync.record import (
     verify_events,
 )
 from appliance.sync.requests import MAX_AGE_S, Caller, kit_id
+from appliance.sync.silence import LIMIT_DAYS
 from appliance.workshop.audit import CONSOLE, note
 from appliance.workshop.blobs import PIECE_BYTES, Blobs
 from appliance.workshop.errors import (
@@ -144,7 +145,11 @@ class Hub:
         return self.database.write(let_in)
 
     def kits(self) -> list[dict[str, Any]]:
-        """Every kit that was let in, by its name; times in RFC 3339, empty for never."""
+        """Every kit that was let in, by its name; times in RFC 3339, empty for never.
+
+        One that is `silent` for `LIMIT_DAYS` takes no new programming jobs.
+        """
+        quiet = self.now() - LIMIT_DAYS * _DAY_S
         with self.database.reading() as tables:
             rows = list(tables.kits.select().order_by(tables.kits.name, tables.kits.id))
         return [
@@ -154,6 +159,7 @@ class Hub:
                 "enrolled": rfc3339(row.enrolled),
                 "hello": rfc3339(row.hello),
                 "revoked": rfc3339(row.revoked),
+                "silent": not row.revoked and max(row.hello, row.enrolled) < quiet,
                 "version": row.version,
                 "free_bytes": row.free_bytes,
                 "waiting": row.waiting,
@@ -430,6 +436,7 @@ class Hub:
             "why": why,
             "received": int(self.now()),
             "body": sealed.body,
+            "job": record.job,
         }
         self.database.write(
             lambda tables: tables.conflicts.insert(row).on_conflict_ignore().execute()

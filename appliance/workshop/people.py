@@ -262,6 +262,38 @@ class People:
 
         return self.database.write(keep)
 
+    def change_password(self, session: Session, old: str, new: str, address: str) -> None:
+        """Change one's own password; whoever else is logged in as this person is logged out.
+
+        Args:
+            address: where the try comes from, as for `log_in`.
+
+        Raises:
+            UsageError: the new one is too short, or the old one is not the one that counts.
+            TooManyTries: too much did not fit lately.
+        """
+        kept = proofs.hashed(new)
+        self.count_try(address, session.name)
+        row = self._by_name(session.name)
+        right = row is not None and proofs.fits(old, row.password)
+
+        def change(tables: Models) -> bool:
+            if not right:
+                note(tables, self.now(), session.name, "failed to change the password", address)
+                return False
+            people, sessions = tables.people, tables.sessions
+            people.update(password=kept).where(people.id == session.person).execute()
+            others = (sessions.person == session.person) & (sessions.sha256 != session.sha256)
+            sessions.delete().where(others).execute()
+            self._forget_tries(tables, session.name)
+            note(tables, self.now(), session.name, "changed the password")
+            return True
+
+        if not self.database.write(change):
+            raise UsageError(
+                "The password until now is another one.", "Type the one that you log in with."
+            )
+
     def _by_name(self, name: str) -> Any:
         with self.database.reading() as tables:
             return tables.people.get_or_none(tables.people.name == name)

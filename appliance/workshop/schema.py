@@ -18,15 +18,17 @@ from playhouse.migrate import SchemaMigrator, migrate
 
 from appliance.records.chain import read_event
 from appliance.sync.record import Record, Signed
+from appliance.workshop.conflicts import name_jobs
 from appliance.workshop.feed import forget_replaced_orders
 from appliance.workshop.joblist import note_job
 from appliance.workshop.listedbackups import mark_damaged
 from appliance.workshop.tables import Models
 from hw.errors import UsageError
 
-VERSION = 4
+VERSION = 5
 """1: the first; jobs had no numbers. 2: jobs are numbered, and their words lie in a table. 3: so do
-backups. 4: damaged ones are marked, and what was replaced of an order is no longer in the feed."""
+backups. 4: damaged ones are marked, and what was replaced of an order is no longer in the feed.
+5: conflicts name their job."""
 _NAME = "schema"
 _ONE_AT_A_TIME = 0x6669656C646B6974
 """By this number several processes on one PostgreSQL wait for each other."""
@@ -62,6 +64,8 @@ def bring_up(database: Database, tables: Models, models: Sequence[Any]) -> None:
     if 0 < found < 4:
         forget_replaced_orders(tables)
         mark_damaged(tables)
+    if 0 < found < 5:
+        name_jobs(tables)
     counters = tables.counters
     counters.delete().where(counters.name == _NAME).execute()
     counters.create(name=_NAME, value=VERSION)

@@ -54,7 +54,8 @@ class Models:
         tokens: one-time words for enrolment, by their SHA-256.
         nonces: of requests that were taken, for as long as they could be sent again.
         records: what was taken, in the bytes that came.
-        conflicts: what was refused because something else was taken before; for the office.
+        conflicts: what was refused because something else was taken before; for the office, who
+            says what was decided. `settled` is 0 until then.
         jobs: what a list shows of a job, made of its records; `number` is the order in which
             they arrived first. Numbers have gaps; those that a CockroachDB gives have 63 bits,
             and their order is only as good as the clocks of its nodes agree (half a second).
@@ -73,6 +74,7 @@ class Models:
         tries: to log in, for as long as they count.
         audit: who did what at the workshop.
         technicians: of the kits, by name; `removed` is 0 for those who may use them.
+        notes: what people of the office wrote down of a job.
         orders: work orders; `kit` is empty for whoever comes first.
     """
 
@@ -96,6 +98,7 @@ class Models:
     audit: Any
     orders: Any
     technicians: Any
+    notes: Any
 
 
 class HubDatabase:
@@ -290,6 +293,10 @@ def _models(of: Database) -> Models:
         why = TextField()
         received = BigIntegerField()
         body = BlobField()
+        job = TextField(default="", index=True)
+        settled = BigIntegerField(default=0, index=True)
+        settled_by = TextField(default="")
+        decision = TextField(default="")
 
     class Job(Table):
         number = BigAutoField()
@@ -440,6 +447,13 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
         did = TextField()
         about = TextField()
 
+    class Note(Table):
+        id = TextField(primary_key=True)
+        job = TextField(index=True)
+        made = BigIntegerField()
+        who = TextField()
+        text = TextField()
+
     class Technician(Table):
         name = TextField(primary_key=True)
         role = TextField()
@@ -454,4 +468,5 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
         "tries": Try,
         "audit": Audit,
         "technicians": Technician,
+        "notes": Note,
     }

@@ -39,8 +39,10 @@ TABLES = {
     "conflicts": ("sha256",),
     "jobs": ("job",),
     "kits": ("id",),
+    "notes": ("id",),
     "openings": ("id",),
     "orders": ("id",),
+    "technicians": ("name",),
 }
 """Tables that are written down as they are, each with its key."""
 _JSON = ("view", "document")

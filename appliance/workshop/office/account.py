@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.workshop.errors import NotThere
+from appliance.workshop.errors import NotThere, TooManyTries
 from appliance.workshop.office.pages import LOGIN, Office, Visit, logged_in
 from appliance.workshop.passkeys import Passkeys, Place
+from hw.errors import FieldKitError, UsageError
 
 HOME = "/jobs"
 
@@ -21,6 +22,7 @@ def routes(office: Office) -> Sequence[Route]:
     post = ("POST",)
     return (
         office.route("/account", pages.show),
+        office.route("/account/password", pages.change_password, methods=post),
         office.route("/account/passkey/options", pages.begin_adding, methods=post),
         office.route("/account/passkey", pages.add, methods=post),
         office.route("/account/passkey/remove", pages.remove, methods=post),
@@ -44,9 +46,29 @@ class _Account:
         self._passkeys = Passkeys(office.people)
 
     def show(self, visit: Visit) -> Response:
+        return self._show(visit, changed=visit.asked("password") == "changed")
+
+    def change_password(self, visit: Visit) -> Response:
+        """One's own, with the one until now."""
+        try:
+            if visit.secret("new") != visit.secret("again"):
+                raise UsageError("The two new passwords differ.", "Type it twice alike.")
+            self._office.people.change_password(
+                visit.who, visit.secret("password"), visit.secret("new"), visit.address
+            )
+        except (UsageError, TooManyTries) as refused:
+            return self._show(visit, refused)
+        return RedirectResponse("/account?password=changed", 303)
+
+    def _show(
+        self, visit: Visit, error: FieldKitError | None = None, *, changed: bool = False
+    ) -> Response:
         return self._office.page(
             visit,
             "account.html",
+            400 if error else 200,
+            error=error,
+            changed=changed,
             passkeys=self._passkeys.of(visit.who.person),
             named=place_of(self._office, visit) is not None,
             names=[one for one in self._office.keys.addresses if not _is_ip(one)],

@@ -51,7 +51,7 @@ MENU = (
     Link("/orders", "Orders"),
     Link("/backups", "Backups", alarm=backups.damaged),
     Link("/kits", "Kits"),
-    Link("/conflicts", "Conflicts"),
+    Link("/conflicts", "Conflicts", alarm=conflicts.open_conflicts),
     Link("/technicians", "Kit technicians", "owner"),
     Link("/people", "People", "owner"),
     Link("/audit", "Audit", "owner"),

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.workshop.conflicts import conflicts, refused_body
+from appliance.workshop.conflicts import (
+    LONGEST_DECISION,
+    conflicts,
+    count_conflicts,
+    refused_body,
+    settle,
+)
 from appliance.workshop.office.pages import Office, Visit
+from appliance.workshop.tables import HubDatabase
 
 
 def routes(office: Office) -> Sequence[Route]:
@@ -17,7 +24,14 @@ def routes(office: Office) -> Sequence[Route]:
     return (
         office.route("/conflicts", pages.list),
         office.route("/conflicts/{sha256}.json", pages.download),
+        office.route("/conflicts/{sha256}/settle", pages.settle, least="office", methods=("POST",)),
     )
+
+
+def open_conflicts(database: HubDatabase) -> str:
+    """How many are to be looked at, in words; empty for none."""
+    count = count_conflicts(database)
+    return f"{count} open" if count else ""
 
 
 class _Conflicts:
@@ -26,8 +40,27 @@ class _Conflicts:
 
     def list(self, visit: Visit) -> Response:
         kits = {kit["id"]: kit["name"] for kit in self._office.hub.kits()}
-        found = conflicts(self._office.hub.database)
-        return self._office.page(visit, "conflicts.html", found=found, kits=kits)
+        settled = visit.number("settled") > 0
+        return self._office.page(
+            visit,
+            "conflicts.html",
+            found=conflicts(self._office.hub.database, settled=settled),
+            settled=settled,
+            kits=kits,
+            longest=LONGEST_DECISION,
+        )
+
+    def settle(self, visit: Visit) -> Response:
+        """Somebody says what was decided; what is refused is told on a page of its own."""
+        hub = self._office.hub
+        settle(
+            hub.database,
+            visit.part("sha256"),
+            visit.field("decision"),
+            visit.who.name,
+            hub.now(),
+        )
+        return RedirectResponse("/conflicts", 303)
 
     def download(self, visit: Visit) -> Response:
         """The refused record as it came, to be compared with what was taken."""

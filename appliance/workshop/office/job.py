@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from reportlab.graphics import renderSVG
 from reportlab.graphics.shapes import Drawing
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.records import events as e
@@ -22,9 +22,10 @@ from appliance.workshop.archive import events_of, plans_of
 from appliance.workshop.conflicts import conflicts_of_job
 from appliance.workshop.errors import NotThere
 from appliance.workshop.listedbackups import backups_of_job
+from appliance.workshop.notes import LONGEST, add_note, notes_of_job
 from appliance.workshop.office.pages import Office, Visit
 from hw.sshsig import fingerprint, public_key_of
-from hw.statements import AgreementStatement, Moment
+from hw.statements import AgreementStatement
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Gate:
     next_step: str
     facts: Sequence[tuple[str, str]]
     when: str
+    dry: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def routes(office: Office) -> Sequence[Route]:
     pages = _Job(office)
     return (
         office.route("/jobs/{job}", pages.show),
+        office.route("/jobs/{job}/notes", pages.write_down, methods=("POST",)),
         office.route("/jobs/{job}/report.pdf", pages.report),
         office.route("/jobs/{job}/voltage.svg", pages.voltage),
         office.route("/jobs/{job}/signature.svg", pages.signature),
@@ -109,7 +112,15 @@ class _Job:
             unsure=any(event.at.wall_quality == "unsynchronised" for event in chain),
             agreements=list(_agreements(job, chain)),
             order=hub.orders.of_job(job),
+            notes=notes_of_job(hub.database, job),
+            longest_note=LONGEST,
         )
+
+    def write_down(self, visit: Visit) -> Response:
+        """A note; what is refused is told on a page of its own."""
+        hub, job = self._office.hub, visit.part("job")
+        add_note(hub.database, job, visit.field("text"), visit.who.name, hub.now())
+        return RedirectResponse(f"/jobs/{job}#notes", 303)
 
     def report(self, visit: Visit) -> Response:
         """The same report that the kit makes of the same events."""
@@ -166,7 +177,8 @@ def _gates(chain: Sequence[e.Event]) -> Iterator[Gate]:
                 reason=result.reason,
                 next_step="" if result.passed else result.next_step,
                 facts=sorted((key, str(value)) for key, value in result.facts.items()),
-                when=f"{_when(event.at)}{', a dry run' if body.dry else ''}",
+                when=event.at.wall,
+                dry=body.dry,
             )
 
 
@@ -182,14 +194,10 @@ def _agreements(job: str, chain: Sequence[e.Event]) -> Iterator[Agreement]:
         statement = body.agreed
         title = next((line for line in body.text.split("\n") if line.strip()), statement.text)
         address = f"/jobs/{job}/signature.svg?event={event.seq}"
-        yield Agreement(title, address, statement, _when(statement.made))
+        yield Agreement(title, address, statement, statement.made.wall)
 
 
 def _timeline(chain: Sequence[e.Event]) -> Iterator[Line]:
     for event in chain:
         if (line := reading.told(event)) is not None:
-            yield Line(event.seq, _when(event.at), *line)
-
-
-def _when(at: Moment) -> str:
-    return at.wall[:19].replace("T", " ")
+            yield Line(event.seq, event.at.wall, *line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import get_args
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import structs
 from starlette.responses import Response
@@ -19,7 +20,7 @@ from appliance.workshop.search import Found, JobQuery, search_jobs
 
 PAGE = 50
 STATES: tuple[str, ...] = get_args(JobState)
-_FILTERS = ("words", "state", "kit", "since", "until")
+_FILTERS = ("words", "state", "kit", "since", "until", "zone")
 _DAY_S = 86_400
 
 
@@ -60,23 +61,32 @@ class _Jobs:
 
 
 def _query(visit: Visit) -> JobQuery:
-    until = _day(visit.asked("until"))
+    zone = _zone(visit.asked("zone"))
+    until = _day(visit.asked("until"), zone)
     return JobQuery(
         words=visit.asked("words"),
         state=visit.asked("state"),
         kit=visit.asked("kit"),
-        since=_day(visit.asked("since")),
+        since=_day(visit.asked("since"), zone),
         until=until + _DAY_S if until else 0,
         before=visit.number("before"),
     )
 
 
-def _day(text: str) -> int:
+def _day(text: str, zone: tzinfo) -> int:
     """The beginning of a day, in seconds since 1970; 0 for what is no day."""
     try:
-        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
-    except ValueError:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone).timestamp())
+    except (ValueError, OverflowError):
         return 0
+
+
+def _zone(name: str) -> tzinfo:
+    """The reader's time zone, as the page's script tells it; UTC where that is none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return UTC
 
 
 def _address(filters: dict[str, str], **further: str) -> str:

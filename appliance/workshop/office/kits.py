@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.sync.enrolcode import enrol_code
+from appliance.sync.silence import LIMIT_DAYS
 from appliance.workshop.errors import NotThere
 from appliance.workshop.office.pages import Office, Visit, qr
 from hw.errors import UsageError
@@ -34,7 +35,8 @@ class _Kits:
 
     def list(self, visit: Visit) -> Response:
         template = "kits_found.html" if visit.partly else "kits.html"
-        return self._office.page(visit, template, kits=self._office.hub.kits())
+        kits = self._office.hub.kits()
+        return self._office.page(visit, template, kits=kits, silent_days=LIMIT_DAYS)
 
     def enrol(self, visit: Visit) -> Response:
         """A code that lets one kit in, shown in this one answer and nowhere else."""

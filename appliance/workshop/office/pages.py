@@ -219,14 +219,30 @@ def make_templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: Mapping[str, Callable[..., str]] = {"moment": moment, "size": size}
+    filters: Mapping[str, Callable[..., str]] = {"moment": moment, "wall": wall, "size": size}
     templates.filters.update(filters)
     return templates
 
 
 def moment(seconds: float) -> str:
-    """A moment for people, in UTC; empty for 0, which stands for never."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else ""
+    """A moment for people, as `wall`; empty for 0, which stands for never."""
+    return _told(datetime.fromtimestamp(seconds, UTC), "minutes") if seconds else ""
+
+
+def wall(text: str, timespec: str = "minutes") -> str:
+    """A moment (RFC 3339) for people: in UTC, and where scripts run in the reader's own time; as it
+    came where it is none.
+    """
+    try:
+        return _told(datetime.fromisoformat(text).astimezone(UTC), timespec)
+    except ValueError:
+        return text
+
+
+def _told(at: datetime, timespec: str) -> Markup:
+    told = at.replace(tzinfo=None).isoformat(" ", timespec)
+    exact = at.replace(tzinfo=None).isoformat("T", "seconds")
+    return Markup('<time datetime="{}Z">{} UTC</time>').format(exact, told)
 
 
 def size(count: int) -> str:

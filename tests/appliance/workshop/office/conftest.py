@@ -135,8 +135,12 @@ class Desk:
 
     def somebody(self, role: str) -> httpx.Client:
         """A browser in which somebody of this role is logged in."""
+        return self.as_person(self.members[role].name)
+
+    def as_person(self, name: str) -> httpx.Client:
+        """A browser in which this person is logged in."""
         client = self.nobody()
-        client.headers["Cookie"] = f"{COOKIE}={cookie_of(self.people, self.members[role].name)}"
+        client.headers["Cookie"] = f"{COOKIE}={cookie_of(self.people, name)}"
         return client
 
 
@@ -251,12 +255,14 @@ class Looking:
 
 @contextmanager
 def looking(
-    browser: Browser, shop: Shop, name: str = "", scheme: str = "light"
+    browser: Browser, shop: Shop, name: str = "", scheme: str = "light", zone: str = "UTC"
 ) -> Iterator[Looking]:
     """A window in which somebody is logged in, or nobody; its console must stay quiet."""
     dark = scheme == "dark"
     context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, color_scheme="dark" if dark else "light"
+        viewport={"width": 1280, "height": 800},
+        color_scheme="dark" if dark else "light",
+        timezone_id=zone,
     )
     context.set_default_timeout(30_000)
     if name:
