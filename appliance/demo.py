@@ -370,9 +370,11 @@ def _hand_over(demo: Demo, client: Client, hub: DemoHub) -> None:
     demo.say(f"The office's pages and the way of kits: {hub.address}")
     jobs = sum(1 for _ in client.jobs())
     held = kit.state == "idle" and not there["wrong"] and there["records"] >= jobs
-    counted = f"{there['records']} records and {there['blobs']} files are at the workshop"
+    stored = (
+        f"{output.counted(there['records'], 'record')} and {output.counted(there['blobs'], 'file')}"
+    )
     why = "each signature, chain, receipt and hash holds" if held else kit.what or "see above"
-    demo.claim("workshop", held, f"{counted}; {why}")
+    demo.claim("workshop", held, f"at the workshop: {stored}; {why}")
 
 
 def _open_backup(demo: Demo, hub: DemoHub, backup: m.BackupView, before: bytes) -> None:

@@ -80,6 +80,11 @@ def gates(results: Sequence[GateResult], to: Console | None = None) -> None:
         (to or console).print(line, soft_wrap=True)
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something: '1 record', '2 records'."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def shown_id(number: int) -> str:
     """A DID as people write it."""
     return f"0x{number:04X}"

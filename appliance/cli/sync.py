@@ -8,7 +8,7 @@ import typer
 
 from appliance.api import messages as m
 from appliance.cli.options import Json
-from appliance.cli.output import facts, say, say_json
+from appliance.cli.output import counted, facts, say, say_json
 from appliance.client import Client
 
 sync_app = typer.Typer(help="The way to the workshop: records and backups are handed over there.")
@@ -52,13 +52,16 @@ def _tell(view: m.Sync, *, as_json: bool) -> None:
             ("state", view.state.replace("_", " ")),
             ("workshop", view.workshop or "none"),
             ("this kit", view.kit),
-            ("waiting", f"{view.waiting} records"),
-            ("in work", f"{view.in_work} jobs" if view.in_work else ""),
+            ("waiting", counted(view.waiting, "record")),
+            ("in work", counted(view.in_work, "job") if view.in_work else ""),
             ("sending", _progress(view)),
-            ("put aside", f"{view.put_aside} records" if view.put_aside else ""),
+            ("put aside", counted(view.put_aside, "record") if view.put_aside else ""),
             *(("", f"job {one.job}: {one.why}") for one in view.aside),
-            ("retirable", f"{view.retirable} jobs" if view.retirable else ""),
-            ("at the workshop only", f"files of {view.retired} jobs" if view.retired else ""),
+            ("retirable", counted(view.retirable, "job") if view.retirable else ""),
+            (
+                "at the workshop only",
+                f"files of {counted(view.retired, 'job')}" if view.retired else "",
+            ),
             ("handed over", view.handed_over),
             ("last heard", view.silence.heard if view.silence else ""),
             *(("not taken", why) for why in view.changes_put_aside),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.options import Json
-from appliance.cli.output import say, say_json
+from appliance.cli.output import counted, say, say_json
 from appliance.cli.workshop import Database, Folder, Store, open_workshop
 from hw.errors import BadInputError
 from hw.sshsig import fingerprint
@@ -41,7 +41,8 @@ def export(
     if as_json:
         say_json({"records": done.records, "blobs": done.blobs, "bytes": done.bytes})
     else:
-        say(f"{done.records} records and {done.blobs} files, {done.bytes} bytes, are in {target}.")
+        held = f"{counted(done.records, 'record')} and {counted(done.blobs, 'file')}"
+        say(f"{held}, {counted(done.bytes, 'byte')}, now in {target}.")
         say(f"Next: sh {target}/check.sh, on any machine; {target}/OPEN-ME.txt says the rest.")
     if done.damaged:
         raise BadInputError(f"{len(done.damaged)} things are damaged at the workshop.", _RESTORE)
@@ -82,7 +83,8 @@ def _conclude(check: Check, wrong: int, key: str, *, as_json: bool) -> None:
         counts = {"records": check.records, "blobs": check.blobs, "wrong": wrong, "key": key}
         say_json(counts)
     else:
-        say(f"{check.records} records and {check.blobs} files were looked at.")
+        looked = f"{counted(check.records, 'record')} and {counted(check.blobs, 'file')}"
+        say(f"Looked at {looked}.")
         say(f"The workshop's key is {key}: compare it with the workshop's paper.")
     if wrong:
         raise BadInputError(f"{wrong} things are wrong.", _RESTORE)
