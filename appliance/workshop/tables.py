@@ -233,8 +233,13 @@ def _database(where: str) -> PooledSqliteDatabase | PooledPostgresqlDatabase:
             f"'{where}' is no database that the workshop can use.",
             "Give the path of an SQLite file, or a URL postgresql:// or cockroachdb://.",
         )
+    # Nothing is prepared there: what it has prepared PostgreSQL plans, after some runs, without a
+    # look at the values, and then reads the whole list of jobs for a slice of it.
     pooled: PooledPostgresqlDatabase = connect(
-        f"{kind}+pool://{place}", max_connections=CONNECTIONS, timeout=BUSY_S
+        f"{kind}+pool://{place}",
+        max_connections=CONNECTIONS,
+        timeout=BUSY_S,
+        prepare_threshold=None,
     )
     return pooled
 
