@@ -52,6 +52,17 @@ class NotLetIn(HubError):
         )
 
 
+class WrongPassword(HubError):
+    """400: somebody who is logged in gave another password than their own."""
+
+    code, status, exit_status = "wrong_password", 400, 77
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The password until now is another one.", "Type the one that you log in with."
+        )
+
+
 class TooManyTries(HubError):
     """429: so many tries to log in failed that none is looked at for a while."""
 

@@ -192,7 +192,7 @@ class People:
 
         def let_in(tables: Models) -> str:
             if row is not None and right and step and self._take_step(tables, row.id, step):
-                self._forget_tries(tables, known)
+                self.forget_tries(tables, known)
                 note(tables, self.now(), row.name, "logged in")
                 return self.begin(tables, row.id)
             note(tables, self.now(), known, "failed to log in", address)
@@ -219,7 +219,7 @@ class People:
             if row is not None and fits and row.word_expires >= self.now():
                 people = tables.people
                 people.update(totp=secret).where(people.id == row.id).execute()
-                self._forget_tries(tables, known)
+                self.forget_tries(tables, known)
                 return self.begin(tables, row.id, first=True)
             note(tables, self.now(), known, "failed to log in for the first time", address)
             return ""
@@ -262,37 +262,11 @@ class People:
 
         return self.database.write(keep)
 
-    def change_password(self, session: Session, old: str, new: str, address: str) -> None:
-        """Change one's own password; whoever else is logged in as this person is logged out.
-
-        Args:
-            address: where the try comes from, as for `log_in`.
-
-        Raises:
-            UsageError: the new one is too short, or the old one is not the one that counts.
-            TooManyTries: too much did not fit lately.
-        """
-        kept = proofs.hashed(new)
-        self.count_try(address, session.name)
-        row = self._by_name(session.name)
-        right = row is not None and proofs.fits(old, row.password)
-
-        def change(tables: Models) -> bool:
-            if not right:
-                note(tables, self.now(), session.name, "failed to change the password", address)
-                return False
-            people, sessions = tables.people, tables.sessions
-            people.update(password=kept).where(people.id == session.person).execute()
-            others = (sessions.person == session.person) & (sessions.sha256 != session.sha256)
-            sessions.delete().where(others).execute()
-            self._forget_tries(tables, session.name)
-            note(tables, self.now(), session.name, "changed the password")
-            return True
-
-        if not self.database.write(change):
-            raise UsageError(
-                "The password until now is another one.", "Type the one that you log in with."
-            )
+    def password_of(self, person: str) -> str:
+        """The password as it is kept (`proofs.hashed`); empty for none, or for nobody."""
+        with self.database.reading() as tables:
+            row = tables.people.get_or_none(tables.people.id == person)
+        return row.password if row is not None else ""
 
     def _by_name(self, name: str) -> Any:
         with self.database.reading() as tables:
@@ -314,7 +288,8 @@ class People:
         if not self.database.write(lambda tables: within(tables, self.now(), most, TRIES_S)):
             raise TooManyTries
 
-    def _forget_tries(self, tables: Models, name: str) -> None:
+    def forget_tries(self, tables: Models, name: str) -> None:
+        """After one that fitted, those of this name no longer count."""
         tables.tries.delete().where(tables.tries.who == f"as {name}").execute()
 
     # Sessions ---------------------------------------------------------------------------------

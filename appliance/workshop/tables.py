@@ -434,6 +434,7 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
         stage = TextField()
         csrf = TextField()
         expires = BigIntegerField(index=True)
+        totp = TextField(default="")
 
     class Challenge(Table):
         sha256 = TextField(primary_key=True)

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.workshop.errors import NotLetIn, TooManyTries
-from appliance.workshop.office.account import HOME, place_of
+from appliance.workshop.office.account import HOME, place_of, secret_of
 from appliance.workshop.office.pages import (
     FIRST,
     LOGIN,
@@ -93,7 +93,7 @@ class _Login:
             400 if error else 200,
             error=error,
             code=qr(uri, "The code for your phone"),
-            secret=uri.split("secret=")[1].split("&")[0],
+            secret=secret_of(uri),
         )
 
     def log_out(self, visit: Visit) -> Response:

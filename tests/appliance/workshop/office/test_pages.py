@@ -65,6 +65,8 @@ LEAST = {
     ("POST", "/conflicts/{sha256}/settle"): "office",
     ("GET", "/account"): "technician",
     ("POST", "/account/password"): "technician",
+    ("POST", "/account/phone"): "technician",
+    ("POST", "/account/phone/set"): "technician",
     ("POST", "/account/passkey/options"): "technician",
     ("POST", "/account/passkey"): "technician",
     ("POST", "/account/passkey/remove"): "technician",
