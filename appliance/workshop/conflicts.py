@@ -63,14 +63,11 @@ def count_conflicts(database: HubDatabase) -> int:
 
 
 def conflicts_of_job(database: HubDatabase, job: str) -> Sequence[Refused]:
-    """Those that would have been a job's and are not settled, the newest first."""
+    """All that would have been a job's, settled or not, the newest first."""
     with database.reading() as tables:
         refused = tables.conflicts
-        of_job = (refused.job == job) & (refused.settled == 0)
-        return [
-            _refused(row)
-            for row in refused.select().where(of_job).order_by(refused.received.desc())
-        ]
+        query = refused.select().where(refused.job == job).order_by(refused.received.desc())
+        return [_refused(row) for row in query]
 
 
 def settle(database: HubDatabase, sha256: str, decision: str, by: str, now: float) -> None:

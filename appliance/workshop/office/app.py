@@ -50,7 +50,7 @@ MENU = (
     Link("/jobs", "Jobs"),
     Link("/orders", "Orders"),
     Link("/backups", "Backups", alarm=backups.damaged),
-    Link("/kits", "Kits"),
+    Link("/kits", "Kits", alarm=kits.silent_kits),
     Link("/conflicts", "Conflicts", alarm=conflicts.open_conflicts),
     Link("/technicians", "Kit technicians", "owner"),
     Link("/people", "People", "owner"),

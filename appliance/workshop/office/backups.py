@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from appliance.workshop.hub import Hub
 from appliance.workshop.listedbackups import (
     check_backup,
     count_damaged,
@@ -14,7 +15,6 @@ from appliance.workshop.listedbackups import (
     newest_backups,
 )
 from appliance.workshop.office.pages import Office, Visit
-from appliance.workshop.tables import HubDatabase
 
 PAGE = 50
 
@@ -28,9 +28,9 @@ def routes(office: Office) -> Sequence[Route]:
     )
 
 
-def damaged(database: HubDatabase) -> str:
+def damaged(hub: Hub) -> str:
     """How many backups are damaged, in words; empty for none."""
-    count = count_damaged(database)
+    count = count_damaged(hub.database)
     return f"{count} damaged" if count else ""
 
 

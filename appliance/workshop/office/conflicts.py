@@ -14,8 +14,8 @@ from appliance.workshop.conflicts import (
     refused_body,
     settle,
 )
+from appliance.workshop.hub import Hub
 from appliance.workshop.office.pages import Office, Visit
-from appliance.workshop.tables import HubDatabase
 
 
 def routes(office: Office) -> Sequence[Route]:
@@ -28,9 +28,9 @@ def routes(office: Office) -> Sequence[Route]:
     )
 
 
-def open_conflicts(database: HubDatabase) -> str:
+def open_conflicts(hub: Hub) -> str:
     """How many are to be looked at, in words; empty for none."""
-    count = count_conflicts(database)
+    count = count_conflicts(hub.database)
     return f"{count} open" if count else ""
 
 

@@ -94,6 +94,7 @@ class _Job:
         view = _view(chain)
         before, after = reading.before_and_after(chain)
         kits = {kit["id"]: kit["name"] for kit in hub.kits()}
+        refused = conflicts_of_job(hub.database, job)
         return self._office.page(
             visit,
             "job.html",
@@ -107,7 +108,8 @@ class _Job:
             gates=list(_gates(chain)),
             runs=list(_runs(job, chain, plans_of(hub, chain))),
             backups=backups_of_job(hub.database, job),
-            conflicts=conflicts_of_job(hub.database, job),
+            conflicts=refused,
+            unsettled=sum(not one.settled for one in refused),
             timeline=list(_timeline(chain)),
             unsure=any(event.at.wall_quality == "unsynchronised" for event in chain),
             agreements=list(_agreements(job, chain)),

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from appliance.sync.enrolcode import enrol_code
 from appliance.sync.silence import LIMIT_DAYS
 from appliance.workshop.errors import NotThere
+from appliance.workshop.hub import Hub
 from appliance.workshop.office.pages import Office, Visit, qr
 from hw.errors import UsageError
 
@@ -27,6 +28,12 @@ def routes(office: Office) -> Sequence[Route]:
         office.route("/kits/enrol", pages.enrol, least="owner", methods=both),
         office.route("/kits/revoke", pages.revoke, least="owner", methods=both),
     )
+
+
+def silent_kits(hub: Hub) -> str:
+    """How many take no new programming jobs for silence, in words; empty for none."""
+    count = sum(kit["silent"] for kit in hub.kits())
+    return f"{count} silent" if count else ""
 
 
 class _Kits:

@@ -23,7 +23,6 @@ from appliance.workshop.errors import HubError, NotForThisRole
 from appliance.workshop.hub import Hub
 from appliance.workshop.keys import WorkshopKeys
 from appliance.workshop.people import SESSION_S, People, Session
-from appliance.workshop.tables import HubDatabase
 from hw.errors import FieldKitError
 
 COOKIE = "__Host-fieldkit"
@@ -109,7 +108,7 @@ class Link:
     path: str
     name: str
     least: str = "technician"
-    alarm: Callable[[HubDatabase], str] = lambda _database: ""
+    alarm: Callable[[Hub], str] = lambda _hub: ""
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ class Office:
     def _menu(self, visit: Visit) -> list[tuple[Link, str]]:
         """What somebody may open, each with its alarm."""
         seen = [link for link in self.menu if visit.who.may(link.least)]
-        return [(link, link.alarm(self.hub.database)) for link in seen]
+        return [(link, link.alarm(self.hub)) for link in seen]
 
     def problem(self, visit: Visit, error: FieldKitError) -> Response:
         """A page that says what was not done and what to do now."""

@@ -16,12 +16,14 @@ from appliance.workshop.export.writing import export_workshop
 from appliance.workshop.notes import LONGEST, notes_of_job
 from appliance.workshop.tables import HubDatabase, Models
 from tests.appliance.records.sample import new_job, open_records
+from tests.appliance.workshop.conftest import Workshop
 from tests.appliance.workshop.office.conftest import (
     PICTURES,
     Desk,
     Shop,
     arrived,
     csrf_of,
+    enrolled_kit,
     looking,
     member,
     written_job,
@@ -48,8 +50,8 @@ def refused_job(desk: Desk, folder: Path) -> tuple[str, str]:
 def test_a_conflict_leaves_the_list_when_the_office_says_what_was_decided(
     desk: Desk, tmp_path: Path
 ) -> None:
-    _, sha256 = refused_job(desk, tmp_path)
-    path = f"/conflicts/{sha256}/settle"
+    job, sha256 = refused_job(desk, tmp_path)
+    hub, path = desk.workshop.hub, f"/conflicts/{sha256}/settle"
     with desk.somebody("office") as client:
         page = client.get("/conflicts").text
         csrf = csrf_of(page)
@@ -63,6 +65,7 @@ def test_a_conflict_leaves_the_list_when_the_office_says_what_was_decided(
         settled = html.unescape(client.get("/conflicts?settled=1").text)
         assert said["decision"] in settled
         assert "Olga, <time" in settled
+        assert [one.decision for one in conflicts_of_job(hub.database, job)] == [said["decision"]]
         again = client.post(path, data=said)
         assert (again.status_code, "Olga has settled this" in again.text) == (400, True)
         assert client.post("/conflicts/0/settle", data=said).status_code == 404
@@ -99,10 +102,26 @@ def test_a_kit_that_was_not_heard_for_a_month_is_marked_until_it_comes_again(des
     try:
         with desk.somebody("technician") as client:
             assert mark in client.get("/kits").text
+            assert 'Kits <strong class="alarm">1 silent' in client.get("/jobs").text
             desk.kit.hub.hello("1", 0, 0)
             assert mark not in client.get("/kits").text
+            assert "silent" not in client.get("/jobs").text
     finally:
         desk.workshop.clock[0] -= LIMIT_DAYS * DAY_S + 60
+
+
+def test_a_kit_that_was_shut_out_is_not_marked_as_silent(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    hub, folder = workshop.hub, tmp_path / "kit"
+    folder.mkdir()
+    with enrolled_kit(workshop, folder):
+        workshop.clock[0] += LIMIT_DAYS * DAY_S + 60
+        (there,) = hub.kits()
+        assert there["silent"]
+        hub.revoke(there["id"])
+        (there,) = hub.kits()
+        assert not there["silent"]
 
 
 # Notes --------------------------------------------------------------------------------------------
@@ -116,7 +135,7 @@ def test_a_note_on_a_job_says_who_wrote_it_and_goes_into_the_export(
     with desk.somebody("technician") as client:
         page = client.get(path).text
         csrf = csrf_of(page)
-        assert "Not part of the record that the kit signed" in page
+        assert "Office notes, not part of the signed record" in page
         for wrong in ("", " \r\n ", "x" * (LONGEST + 1)):
             refused = client.post(f"{path}/notes", data={"csrf": csrf, "text": wrong})
             assert refused.status_code == 400
