@@ -355,13 +355,21 @@ def _record(demo: Demo, client: Client, job: str) -> None:
     demo.step("The record")
     chain = client.job_verify(job)
     demo.say(f"Head of the chain: {chain.head}")
-    demo.claim("record", chain.events > 0, f"{chain.events} events, each hash and signature holds")
+    demo.claim(
+        "record",
+        chain.events > 0,
+        f"{output.counted(chain.events, 'event')}, each hash and signature holds",
+    )
     exported = client.job_export(job)
     folder = demo.folder / "export"
     output.write_folder(folder, exported.files)
     reports = [item for item in exported.files if item.name.endswith(".pdf")]
     is_pdf = len(reports) == 1 and reports[0].content.startswith(b"%PDF")
-    demo.claim("report", is_pdf, f"{len(exported.files)} files in {folder}, {reports[0].name}")
+    demo.claim(
+        "report",
+        is_pdf,
+        f"{output.counted(len(exported.files), 'file')} in {folder}, {reports[0].name}",
+    )
 
 
 def _hand_over(demo: Demo, client: Client, hub: DemoHub) -> None:

@@ -22,7 +22,7 @@ from appliance.cli.options import (
     PassphraseFile,
     PlanArgument,
 )
-from appliance.cli.output import facts, read_file, say, say_json, table, write_folder
+from appliance.cli.output import counted, facts, read_file, say, say_json, table, write_folder
 from appliance.client import Client
 from hw.errors import UNDECODABLE, BadInputError, RefusedError, UsageError
 from hw.messages import GateResult
@@ -115,7 +115,7 @@ def print_job(view: m.JobView, *, as_json: bool) -> None:
             ("state", f"{view.state}. {view.what} {view.next_step}".strip()),
             *(("plan", plan) for plan in view.plans),
             *(("backup", backup) for backup in view.backups),
-            ("record", f"{view.events} events, head {view.head}"),
+            ("record", f"{counted(view.events, 'event')}, head {view.head}"),
         ]
     )
 
@@ -321,7 +321,7 @@ def job_verify(job: JobArgument, as_json: Json = False) -> None:
     if as_json:
         say_json(reply)
         return
-    say(f"The chain of {reply.events} events is whole; its head is {reply.head}.")
+    say(f"The chain of {counted(reply.events, 'event')} is whole; its head is {reply.head}.")
 
 
 @job_app.command("export")

@@ -45,7 +45,9 @@ def export(
         say(f"{held}, {counted(done.bytes, 'byte')}, now in {target}.")
         say(f"Next: sh {target}/check.sh, on any machine; {target}/OPEN-ME.txt says the rest.")
     if done.damaged:
-        raise BadInputError(f"{len(done.damaged)} things are damaged at the workshop.", _RESTORE)
+        raise BadInputError(
+            f"Damaged at the workshop: {counted(len(done.damaged), 'thing')}.", _RESTORE
+        )
 
 
 def verify(
@@ -87,7 +89,7 @@ def _conclude(check: Check, wrong: int, key: str, *, as_json: bool) -> None:
         say(f"Looked at {looked}.")
         say(f"The workshop's key is {key}: compare it with the workshop's paper.")
     if wrong:
-        raise BadInputError(f"{wrong} things are wrong.", _RESTORE)
+        raise BadInputError(f"Wrong: {counted(wrong, 'thing')}.", _RESTORE)
 
 
 def open_kept(
@@ -117,7 +119,8 @@ def open_kept(
         return
     for path in opened.files:
         say(str(path))
-    say(f"Written down: {person()} opened {len(opened.backups)} backups: {reason.strip()}")
+    held = counted(len(opened.backups), "backup")
+    say(f"Written down: {person()} opened {held}: {reason.strip()}")
     say(f"{target} holds a vehicle's data in the clear; remove it when you are done.")
 
 

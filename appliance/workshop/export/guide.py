@@ -133,6 +133,6 @@ while IFS= read -r line; do
   signed {WORKSHOP} {NAMESPACE_RECEIPT} || wrong "receipt $n is not the workshop's"
 done < {layout.RECEIPTS} 3< {layout.RECEIPT_SIGNATURES}
 
-[ $bad = 0 ] && echo "All of it is whole: $n records."
+[ $bad = 0 ] && echo "All of it is whole; records: $n."
 exit $bad
 """

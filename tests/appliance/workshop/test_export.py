@@ -77,7 +77,7 @@ def test_every_command_of_the_guide_works_with_stock_tools_alone(
 def test_the_script_in_it_accepts_it_and_finds_what_was_changed(export: Path) -> None:
     ended = shell("sh check.sh", export)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert b"All of it is whole: 3 records." in ended.stdout
+    assert b"All of it is whole; records: 3." in ended.stdout
     _change_a_record(export)
     ended = shell("sh check.sh", export)
     assert ended.returncode == 1
@@ -242,4 +242,4 @@ def test_the_commands_export_verify_and_open(full: Filled, tmp_path: Path) -> No
         out, errors = command.communicate(timeout=60)
     assert command.returncode == 65
     assert "its content has the SHA-256" in out
-    assert "1 things are wrong" in errors
+    assert "Wrong: 1 thing." in errors
