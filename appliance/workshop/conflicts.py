@@ -84,7 +84,7 @@ def settle(database: HubDatabase, sha256: str, decision: str, by: str, now: floa
     words = " ".join(decision.split())
     if not words or len(words) > LONGEST_DECISION:
         raise UsageError(
-            "What was decided must be said, in 500 letters at most.",
+            f"What was decided must be said, in {LONGEST_DECISION} letters at most.",
             "Go back and write down what was done, and by whom.",
         )
 

@@ -38,7 +38,7 @@ def add_note(database: HubDatabase, job: str, text: str, by: str, now: float) ->
     if not words or len(words) > LONGEST:
         raise UsageError(
             f"A note has 1 to {LONGEST} letters; this one has {len(words)}.",
-            "Go back; what you wrote is still in the form.",
+            "Write something, or make it shorter; what you wrote is still in the form.",
         )
 
     def keep(tables: Models) -> None:

@@ -24,6 +24,7 @@ from appliance.workshop.errors import NotThere
 from appliance.workshop.listedbackups import backups_of_job
 from appliance.workshop.notes import LONGEST, add_note, notes_of_job
 from appliance.workshop.office.pages import Office, Visit
+from hw.errors import FieldKitError, UsageError
 from hw.sshsig import fingerprint, public_key_of
 from hw.statements import AgreementStatement
 
@@ -89,6 +90,11 @@ class _Job:
         self._office = office
 
     def show(self, visit: Visit) -> Response:
+        return self._show(visit)
+
+    def _show(
+        self, visit: Visit, error: FieldKitError | None = None, *, unwritten: str = ""
+    ) -> Response:
         hub, job = self._office.hub, visit.part("job")
         chain = events_of(hub, job)
         view = _view(chain)
@@ -98,6 +104,9 @@ class _Job:
         return self._office.page(
             visit,
             "job.html",
+            400 if error else 200,
+            error=error,
+            unwritten=unwritten,
             view=view,
             kit=kits.get(fingerprint(public_key_of(chain[-1].signature)), "unknown"),
             simulated=reading.simulated(chain),
@@ -119,9 +128,12 @@ class _Job:
         )
 
     def write_down(self, visit: Visit) -> Response:
-        """A note; what is refused is told on a page of its own."""
-        hub, job = self._office.hub, visit.part("job")
-        add_note(hub.database, job, visit.field("text"), visit.who.name, hub.now())
+        """A note; one that is refused stays in its form."""
+        hub, job, text = self._office.hub, visit.part("job"), visit.field("text")
+        try:
+            add_note(hub.database, job, text, visit.who.name, hub.now())
+        except UsageError as refused:
+            return self._show(visit, refused, unwritten=text)
         return RedirectResponse(f"/jobs/{job}#notes", 303)
 
     def report(self, visit: Visit) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -33,10 +34,10 @@ from tests.appliance.workshop.test_handover import Kit
 DAY_S = 86_400
 
 
-def refused_job(desk: Desk, folder: Path) -> tuple[str, str]:
+def refused_job(kit: Kit, workshop: Workshop, folder: Path) -> tuple[str, str]:
     """A record of a kit that was set back, refused; its job and its content's hash."""
-    with open_records(folder, desk.kit.records.kit_key) as older:
-        back = Kit(older, desk.workshop, desk.kit.hub)
+    with open_records(folder, kit.records.kit_key) as older:
+        back = Kit(older, workshop, kit.hub)
         job = new_job(older, name="Somebody else")
         back.outbox.freeze()
         assert back.hand_over().put_aside == 1
@@ -50,7 +51,7 @@ def refused_job(desk: Desk, folder: Path) -> tuple[str, str]:
 def test_a_conflict_leaves_the_list_when_the_office_says_what_was_decided(
     desk: Desk, tmp_path: Path
 ) -> None:
-    job, sha256 = refused_job(desk, tmp_path)
+    job, sha256 = refused_job(desk.kit, desk.workshop, tmp_path)
     hub, path = desk.workshop.hub, f"/conflicts/{sha256}/settle"
     with desk.somebody("office") as client:
         page = client.get("/conflicts").text
@@ -76,7 +77,7 @@ def test_a_conflict_leaves_the_list_when_the_office_says_what_was_decided(
 def test_a_job_finds_its_conflicts_in_a_database_that_had_not_named_them(
     desk: Desk, tmp_path: Path
 ) -> None:
-    job, sha256 = refused_job(desk, tmp_path)
+    job, sha256 = refused_job(desk.kit, desk.workshop, tmp_path)
     database, folder = desk.workshop.hub.database, desk.workshop.folder
 
     def as_before(tables: Models) -> None:
@@ -139,6 +140,7 @@ def test_a_note_on_a_job_says_who_wrote_it_and_goes_into_the_export(
         for wrong in ("", " \r\n ", "x" * (LONGEST + 1)):
             refused = client.post(f"{path}/notes", data={"csrf": csrf, "text": wrong})
             assert refused.status_code == 400
+            assert f">{wrong.strip()}</textarea>" in refused.text, "what was written is not lost"
         client.post(f"{path}/notes", data={"csrf": csrf, "text": words.replace("\n", "\r\n")})
         page = client.get(path).text
         assert html.escape(words) in page
@@ -204,6 +206,65 @@ def test_a_print_has_the_content_alone(shop: Shop, chromium: Browser, job: str) 
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             PICTURES.mkdir(parents=True, exist_ok=True)
             page.pdf(path=PICTURES / f"print-{title}.pdf", format="A4")
+
+
+@pytest.mark.timeout(400)
+def test_the_office_settles_and_notes_by_keyboard_alone(
+    shop: Shop, chromium: Browser, job: str, tmp_path: Path
+) -> None:
+    workshop = Workshop(shop.hub, shop.keys, shop.address, tmp_path)
+    refused, _ = refused_job(shop.kit, workshop, tmp_path)
+    long_ago = int(shop.people.now()) - LIMIT_DAYS * DAY_S - 60
+    shop.hub.database.write(
+        lambda tables: tables.kits.update(hello=long_ago, enrolled=long_ago).execute()
+    )
+    name = member(shop.people, "Nandi", "office").name
+    with looking(chromium, shop, name) as window:
+        page, keys = window.page, window.page.keyboard
+        window.open("/kits")
+        expect(page.get_by_role("link", name="Kits 1 silent")).to_be_visible()
+        window.picture("kits-silent")
+        window.open("/conflicts")
+        page.locator("summary").focus()
+        keys.press("Enter")
+        window.picture("conflicts-open")
+        keys.press("Tab")
+        keys.type("Van 1 was set back; it has new keys now.")
+        keys.press("Enter")
+        expect(page.get_by_text("There is none.")).to_be_visible()
+        page.get_by_role("link", name="Settled ones").focus()
+        keys.press("Enter")
+        expect(page.get_by_role("cell", name="it has new keys now")).to_be_visible()
+        expect(page.get_by_role("link", name=refused)).to_be_visible()
+        window.picture("conflicts-settled")
+        window.open(f"/jobs/{job}")
+        page.get_by_label("A new note").focus()
+        keys.type("Called back.")
+        keys.press("Enter")
+        keys.type("Wants both keys.")
+        keys.press("Tab")
+        keys.press("Enter")
+        expect(page.get_by_text("Called back.\nWants both keys.")).to_be_visible()
+        window.picture("job-notes")
+
+
+@pytest.mark.timeout(400)
+def test_a_printed_list_repeats_its_headings_on_every_sheet(
+    shop: Shop, chromium: Browser, job: str, tmp_path: Path
+) -> None:
+    name = member(shop.people, "Piet", "office").name
+    with looking(chromium, shop, name) as window:
+        window.open("/jobs")
+        row = window.page.locator("tr", has=window.page.locator(f"#job-{job}"))
+        row.evaluate("row => { for (let i = 0; i < 60; i++) row.after(row.cloneNode(true)); }")
+        window.page.pdf(path=tmp_path / "long.pdf", format="A4")
+    text = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "long.pdf", "-"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    sheets = text.rstrip("\f").split("\f")
+    assert len(sheets) > 2
+    assert all("Arrived" in sheet for sheet in sheets if "Golf" in sheet)
 
 
 def test_a_customer_who_mistypes_is_not_led_into_the_office(desk: Desk) -> None:
