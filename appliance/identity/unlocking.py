@@ -143,8 +143,8 @@ def take_technician(state: Path, issued: IssuedTechnician, master_key: bytes) ->
         _let_in(state, slot, key)
     elif trusted != [signer]:
         raise UsageError(
-            f"This kit has a technician '{issued.name}' of its own.",
-            "Remove that one on the kit, or let the workshop use another name.",
+            f"This kit has another technician '{issued.name}', with keys of their own.",
+            "Let the workshop use another name, or remove that one there from every kit first.",
         )
 
 

@@ -2,8 +2,9 @@
 
 A job's files go once all of this holds: every event of it lies in records that the workshop signed
 for, the signatures are checked again; the workshop's clock (`appliance.sync.silence`) is past the
-last of these receipts by the configured days, at least; and no write of the job runs or is
-unfinished, as the record and hw say. Its events, its plans and its report stay, and the job is
+last of these receipts by the configured days, at least; no write of the job runs or is unfinished,
+as the record and hw say; and the workshop, asked once more, signs that it still has it. What it was
+set back behind is sent again instead. Its events, its plans and its report stay, and the job is
 listed as before. What goes from the database leaves room there for what comes.
 
 First the database says that a job was let go, in the transaction that takes its files out of it;
@@ -14,7 +15,7 @@ then, and whoever is killed in between has lost nothing that the workshop does n
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,7 @@ from appliance.backups.remove import finish_removals, remove_backup
 from appliance.errors import MediumError
 from appliance.records.events import BackupMade, PlanCompiled
 from appliance.store import Store, Tables
+from appliance.sync.hubclient import PutAside
 from appliance.sync.outbox import Item, Outbox
 from appliance.sync.receipt import Receipt, ReceiptDamaged, check_receipt
 from appliance.sync.record import Signed
@@ -62,12 +64,14 @@ class Retiring:
         media: where backups lie.
         workshop: whose receipts count.
         keep_s: so long everything stays after the receipt.
+        ask: the workshop's receipt for a record, now; raises `PutAside` where it has none.
     """
 
     outbox: Outbox
     media: MediaConfig
     workshop: AllowedSigners
     keep_s: float
+    ask: Callable[[str], bytes]
 
     def run(self, workshop_s: float, unfinished: Collection[str]) -> Kept:
         """Let go of everything that is old enough.
@@ -134,12 +138,26 @@ class Retiring:
             # Most are too young; what is not proven yet may say so, too.
             if workshop_s - max(_stored(receipt) for receipt, _ in receipts) < self.keep_s:
                 return False
-            for receipt, item in receipts:
-                sealed = self.outbox.sealed(item)
-                check_receipt(receipt, sealed.record, sealed.sha256, self.workshop)
+            return all(self._is_there(item, receipt) for receipt, item in receipts)
         except ReceiptDamaged as error:
             log.warning("The files of job %s stay: %s", job, error.what)
             return False
+
+    def _is_there(self, item: Item, receipt: bytes) -> bool:
+        """Did the workshop sign for a record, and does it still?
+
+        Raises:
+            ReceiptDamaged: a receipt is not its own, or for something else.
+        """
+        try:
+            now = self.ask(item.record)
+        except PutAside as error:
+            log.warning("Record %d is sent again: %s", item.sequence, error.what)
+            self.outbox.move(item, "SENDING")
+            return False
+        sealed = self.outbox.sealed(item)
+        for one in (receipt, now):
+            check_receipt(one, sealed.record, sealed.sha256, self.workshop)
         return True
 
     # Letting go -------------------------------------------------------------------------------

@@ -30,8 +30,8 @@ from appliance.service.retiring import Retiring
 from appliance.sync.changes import Inbox
 from appliance.sync.connectivity import Connectivity
 from appliance.sync.handover import Sent, Way, hand_over
-from appliance.sync.hubclient import ComeAgain, HubClient, Paused
-from appliance.sync.outbox import Unfrozen
+from appliance.sync.hubclient import ComeAgain, Greeted, HubClient, Paused
+from appliance.sync.outbox import Lost, Unfrozen
 from appliance.sync.pace import Pace
 from appliance.sync.pairing import Pairing, enrol, load_pairing
 from appliance.sync.requests import kit_id
@@ -176,8 +176,6 @@ class Syncing:
             freight.silence.begin()
             self._view = structs.replace(self._view, silence=_silence(freight))
             self._hand_over(freight, pairing, everything=everything)
-            if everything or clock.now() - self._retired >= RETIRE_EVERY_S:
-                self._retire(freight, pairing)
         except FieldKitError as error:
             if self._freight is freight:  # Else it was locked meanwhile, which is no failure.
                 self._tell(error)
@@ -204,33 +202,40 @@ class Syncing:
             self._view = structs.replace(self._view, state="waiting", what=what, next_step="")
             return
         left = freight.outbox.freeze(at_rest)
-        if everything:
-            freight.outbox.try_again()
         waiting = len(freight.outbox.items())
         self._view = structs.replace(
             self._view, state="sending", waiting=waiting, in_work=len(left.in_work)
         )
-        free = shutil.disk_usage(self.state).free
+        free, lost = shutil.disk_usage(self.state).free, Lost(again=0, gone=0)
 
-        def greet(hub: HubClient) -> int:
+        def greet(hub: HubClient) -> Greeted:
             return hub.hello(version("fieldkit"), free, waiting)
 
-        with self._reaching.hub(pairing, freight.unlocked.kit_key, greet) as (hub, hub_time):
-            freight.silence.greeted(hub_time)
+        with self._reaching.hub(pairing, freight.unlocked.kit_key, greet) as (hub, greeted):
+            freight.silence.greeted(greeted.time)
             self._view = structs.replace(self._view, silence=_silence(freight))
+            lost = (
+                freight.outbox.send_again_after(greeted.last) if greeted.last >= 0 else Lost(0, 0)
+            )
+            if everything:
+                freight.outbox.try_again()
             pace = Pace(freight.config.kilobytes_per_s * 1000)
             way = Way(hub, pairing.signers(), freight.open_blob, may_go_on, pace, self._tell_sent)
             done = hand_over(freight.outbox, way)
             inbox = self._inbox(freight, pairing)
+            if everything:
+                inbox.try_again()
             inbox.fetch(hub.changes, may_go_on)
+            if everything or clock.now() - self._retired >= RETIRE_EVERY_S:
+                self._retire(freight, pairing, hub)
         aside = [one.why for one in inbox.put_aside()]
         self._view = structs.replace(self._view, changes_put_aside=aside)
         if done.handed_over:
             self._view = structs.replace(self._view, handed_over=moment().wall)
-        self._tell_end(freight, left)
+        self._tell_end(freight, left, lost)
 
-    def _retire(self, freight: Freight, pairing: Pairing) -> None:
-        """Let go of what the workshop has had for long enough."""
+    def _retire(self, freight: Freight, pairing: Pairing, hub: HubClient) -> None:
+        """Let go of what the workshop has had for long enough, and says that it still has."""
         heard = freight.silence.look()
         if self.writing() or heard is None:
             return
@@ -239,7 +244,7 @@ class Syncing:
         except UnavailableError:
             return  # Nothing goes without hw's word; that it is away is told by the kit's status.
         keep_s = freight.config.keep_days * 86_400.0
-        retiring = Retiring(freight.outbox, freight.media, pairing.signers(), keep_s)
+        retiring = Retiring(freight.outbox, freight.media, pairing.signers(), keep_s, hub.receipt)
         kept = retiring.run(heard.workshop_s, unfinished)
         self._retired = clock.now()
         self._view = structs.replace(self._view, retirable=kept.held, retired=kept.gone)
@@ -256,13 +261,16 @@ class Syncing:
             self._view, job=sent.job, sent_bytes=sent.done, total_bytes=sent.total
         )
 
-    def _tell_end(self, freight: Freight, left: Unfrozen) -> None:
+    def _tell_end(self, freight: Freight, left: Unfrozen, lost: Lost) -> None:
         """How it stands after a pass that was not broken off."""
         queued, aside = freight.outbox.items(), freight.outbox.items(("QUARANTINED",))
-        what = next((item.why for item in queued if item.why), "")
-        next_step = "Insert the medium."
+        what, next_step = next((item.why for item in queued if item.why), ""), ""
         if left.without_medium and not what:
             what = f"{len(left.without_medium)} jobs wait for a medium with their backup."
+            next_step = "Insert the medium."
+        elif lost.gone and not what:
+            what = f"The workshop lost {lost.gone} records that are not whole here any more."
+            next_step = "Tell the office: the jobs are still on this kit, and can be exported."
         elif aside and not what:
             what = f"The workshop refused {len(aside)} of the records."
             next_step = "Ask the office why; handing over by hand tries them again."
@@ -274,7 +282,7 @@ class Syncing:
             put_aside=len(aside),
             aside=[SyncAside(job=item.job, why=item.why) for item in aside[-MOST_ASIDE:]],
             what=what,
-            next_step=next_step if what else "",
+            next_step=next_step,
             **_NOTHING_UNDER_WAY,
         )
 

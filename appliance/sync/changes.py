@@ -115,7 +115,8 @@ class Inbox:
         try:
             keep = self._apply(change) if self._is_news(opened) else None
         except (BadInputError, UsageError, NotPermittedError) as error:
-            self._put_aside(Aside(change.number, change.kind, change.subject, error.what))
+            why = f"{error.what} {error.next_step}"
+            self._put_aside(Aside(change.number, change.kind, change.subject, why))
         except OSError as error:
             raise UnavailableError(
                 f"The kit cannot write down what came from the workshop: {error.strerror}.",
@@ -123,6 +124,13 @@ class Inbox:
             ) from error
         else:
             self.store.run(lambda tables: _count(tables, opened, keep))
+
+    def try_again(self) -> None:
+        """Have `fetch` begin before the first of what was put aside: its reason may have gone away.
+        What is known does nothing when it comes once more.
+        """
+        if aside := self.put_aside():
+            self._move_to(min(self._after(), aside[0].number - 1))
 
     def put_aside(self) -> list[Aside]:
         """Changes that could not be used and that no later one replaced."""

@@ -89,7 +89,7 @@ def hand_over(outbox: Outbox, way: Way) -> Handover:
             outbox.move(item, "QUARANTINED", error.what)
             aside += 1
         except (BlobAway, ReceiptDamaged, MissingBlobs) as error:
-            outbox.move(item, item.state, error.what)
+            outbox.move(item, item.state, f"{error.what} {error.next_step}")
             waiting += 1
         else:
             done, waiting = (done + 1, waiting) if ended else (done, waiting + 1)

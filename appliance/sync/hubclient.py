@@ -72,8 +72,13 @@ class _Problem(Struct, frozen=True, kw_only=True):
     missing: list[str] = []
 
 
-class _Greeted(Struct, frozen=True, kw_only=True):
+class Greeted(Struct, frozen=True, kw_only=True):
+    """What the hub answers to a greeting: its clock, in seconds since 1970, and the highest number
+    of this kit's records that it has; -1 where it does not say.
+    """
+
     time: int
+    last: int = -1
 
 
 class Enrolment(Struct, frozen=True, kw_only=True):
@@ -140,12 +145,12 @@ class HubClient:
         except UNDECODABLE as error:
             raise _other_version() from error
 
-    def hello(self, version: str, free_bytes: int, waiting: int) -> int:
-        """Say that this kit is there; returns the workshop's clock, in seconds since 1970."""
+    def hello(self, version: str, free_bytes: int, waiting: int) -> Greeted:
+        """Say that this kit is there."""
         query = httpx.QueryParams(version=version, free=free_bytes, waiting=waiting)
         answer = self._send("GET", f"/v1/hello?{query}")
         try:
-            return msgspec.json.decode(answer.content, type=_Greeted).time
+            return msgspec.json.decode(answer.content, type=Greeted)
         except UNDECODABLE as error:
             raise _other_version() from error
 

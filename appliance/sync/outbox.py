@@ -69,6 +69,16 @@ class Unfrozen:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Records that the workshop lost: those that are sent again, and those that this kit has let go
+    of, whose jobs it still has the events of.
+    """
+
+    again: int
+    gone: int
+
+
+@dataclass(frozen=True)
 class _Grown:
     """A job with events that are in no record; `sent` is the last one that is."""
 
@@ -123,14 +133,32 @@ class Outbox:
         return [Item(**row) for row in self.records.store.run(work)]
 
     def try_again(self) -> None:
-        """Put what the workshop refused back among what is sent: its reason may have gone away."""
+        """Put what the workshop refused back among what is sent: the reason may have gone away."""
 
         def work(tables: Tables) -> None:
             box = tables.outbox
             # SENDING: the workshop may have its files, and is asked before they are sent again.
-            box.update({box.state: "SENDING"}).where(box.state == "QUARANTINED").execute()
+            again = {box.state: "SENDING", box.why: ""}
+            box.update(again).where(box.state == "QUARANTINED").execute()
 
         self.records.store.run(work)
+
+    def send_again_after(self, last: int) -> Lost:
+        """Put back what the workshop signed for and no longer has, because it was set back.
+
+        Args:
+            last: the highest number of this kit's records that the workshop has.
+        """
+
+        def work(tables: Tables) -> Lost:
+            box = tables.outbox
+            lost = (box.state == "RETIRABLE") & (box.sequence > last)
+            gone = box.select().where(lost & (box.body == b"")).count()
+            here = lost & (box.body != b"")
+            again = box.update({box.state: "SENDING", box.why: ""}).where(here).execute()
+            return Lost(again=again, gone=gone)
+
+        return self.records.store.run(work)
 
     def sealed(self, item: Item) -> SealedRecord:
         """A record as it was frozen, while it is kept (`appliance.service.retiring`)."""

@@ -101,7 +101,7 @@ class _Routes:
         )
 
         def work() -> Greeted:
-            return Greeted(time=self._hub.hello(self._signer(request, b"").kit, greeting))
+            return self._hub.hello(self._signer(request, b"").kit, greeting)
 
         return _json(await anyio.to_thread.run_sync(work), 200)
 

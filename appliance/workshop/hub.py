@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
-from peewee import IntegrityError
+from peewee import IntegrityError, fn
 
 from appliance.identity.wallclock import rfc3339
 from appliance.records.errors import ChainBroken
@@ -50,6 +50,7 @@ from appliance.workshop.joblist import note_job
 from appliance.workshop.orders import Orders
 from appliance.workshop.statements import given, written
 from appliance.workshop.tables import HubDatabase, Models
+from appliance.workshop.wire import Greeted
 from hw.errors import BadInputError
 from hw.sshsig import parse_public_line, public_line
 
@@ -200,25 +201,27 @@ class Hub:
 
         self.database.write(shut_out)
 
-    def hello(self, kit: str, greeting: Greeting) -> int:
-        """Note that a kit is there; returns the hub's clock.
+    def hello(self, kit: str, greeting: Greeting) -> Greeted:
+        """Note that a kit is there; returns what it is told.
 
         Raises:
             Revoked: it was shut out.
         """
         now = int(self.now())
 
-        def note(tables: Models) -> None:
+        def note(tables: Models) -> int:
             self._admit(tables, kit)
+            records = tables.records
             tables.kits.update(
                 hello=now,
                 version=greeting.version,
                 free_bytes=greeting.free_bytes,
                 waiting=greeting.waiting,
             ).where(tables.kits.id == kit).execute()
+            last = records.select(fn.MAX(records.sequence)).where(records.kit == kit).scalar()
+            return int(last or 0)
 
-        self.database.write(note)
-        return now
+        return Greeted(time=now, last=self.database.write(note))
 
     def _admit(self, tables: Models, kit: str) -> None:
         """May this kit send? Its row is held until the transaction ends."""

@@ -20,9 +20,16 @@ class Enrolled(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Greeted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a kit that greets is told: the workshop's clock, in seconds since 1970."""
+    """What a kit that greets is told.
+
+    Attributes:
+        time: the workshop's clock, in seconds since 1970.
+        last: the highest number of this kit's records here, 0 for none; a kit that has receipts for
+            higher ones knows that the workshop was set back.
+    """
 
     time: int
+    last: int
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -86,7 +86,7 @@ def _shelf(folder: Path, workshop: Workshop) -> Iterator[Shelf]:
             put_backup(medium.root, BACKUP)
         kit.outbox.freeze()
         assert kit.hand_over().handed_over == 1
-        yield Shelf(kit, job, Retiring(kit.outbox, media, kit.trusted, KEEP_S))
+        yield Shelf(kit, job, Retiring(kit.outbox, media, kit.trusted, KEEP_S, kit.hub.receipt))
 
 
 def put_backup(root: Path, name: str) -> Path:

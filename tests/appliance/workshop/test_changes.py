@@ -407,7 +407,8 @@ def test_a_technician_whom_the_kit_has_of_its_own_stays_who_they_are(
     before = lines_of(kit.state, "anton")
     add_technician(workshop.hub, "anton", "owner", SENT_PASSPHRASE, "Olga")
     kit.fetch()
-    assert "has a technician 'anton' of its own" in kit.whys("anton")[0]
+    assert "has another technician 'anton'" in kit.whys("anton")[0]
+    assert "Let the workshop use another name" in kit.whys("anton")[0]
     assert lines_of(kit.state, "anton") == before
     assert unlock(kit.state, "anton", "another long sentence").technician.role == "technician"
 

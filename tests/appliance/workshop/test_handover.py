@@ -352,10 +352,10 @@ def test_a_kit_whose_clock_stands_at_1970_or_2038_is_served(
 def test_a_greeting_is_answered_with_the_clock_of_the_workshop(
     kit: Kit, workshop: Workshop
 ) -> None:
-    first = kit.hub.hello("1", -1, 0)
+    first = kit.hub.hello("1", -1, 0).time
     workshop.clock[0] += 1000.0
     try:
-        ahead = kit.hub.hello("1", -1, 0) - first
+        ahead = kit.hub.hello("1", -1, 0).time - first
     finally:
         workshop.clock[0] -= 1000.0
     assert 1000 <= ahead < 2000

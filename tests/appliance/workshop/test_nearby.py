@@ -53,7 +53,7 @@ def looking(found: threading.Event) -> Iterator[Reaching]:
 
 
 def hello(hub: HubClient) -> int:
-    return hub.hello("1", -1, 0)
+    return hub.hello("1", -1, 0).time
 
 
 @pytest.fixture
