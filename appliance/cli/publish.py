@@ -85,18 +85,11 @@ def revocation(
 
     A kit itself is shut out with: fieldkit workshop revoke.
     """
-    from appliance.workshop.audit import CONSOLE  # noqa: PLC0415 - the hub's libraries
-    from appliance.workshop.technicians import remove_technician  # noqa: PLC0415 - as above
-
-    if what is Revocable.PROFILE:
-        revoked = Revocation(what="profile", name=checked_profile_name(name))
-        hub, _ = open_workshop(folder, database)
-        change = hub.publish("revocation", f"profile/{revoked.name}", revoked)
-    else:
-        checked_name(name)
-        hub, _ = open_workshop(folder, database)
-        change = remove_technician(hub, name, CONSOLE)
-    _told(change.version, f"revocation of the {what.value} {name}", as_json=as_json)
+    checked = checked_name if what is Revocable.TECHNICIAN else checked_profile_name
+    revoked = Revocation(what=what.value, name=checked(name))
+    hub, _ = open_workshop(folder, database)
+    change = hub.publish("revocation", f"{revoked.what}/{revoked.name}", revoked)
+    _told(change.version, f"revocation of the {revoked.what} {revoked.name}", as_json=as_json)
 
 
 def _text(content: bytes, file: Path) -> str:

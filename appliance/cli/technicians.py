@@ -48,7 +48,7 @@ def add(
 def remove(
     name: Name, folder: Folder = None, database: Database = "", as_json: Json = False
 ) -> None:
-    """Take somebody off every kit when it next comes, those whom only a kit knows, too."""
+    """Take somebody off every kit when it next comes; a kit's own of that name stays."""
     from appliance.workshop.audit import CONSOLE  # noqa: PLC0415 - the hub's libraries
     from appliance.workshop.technicians import remove_technician  # noqa: PLC0415 - as above
 

@@ -1,6 +1,6 @@
 """Who this kit is and who holds it: keys, technicians, and what they sign."""
 
-from appliance.identity.issued import IssuedTechnician, issue_technician
+from appliance.identity.issued import IssuedTechnician, RemovedTechnician, issue_technician
 from appliance.identity.kit import NewKit, init_kit
 from appliance.identity.signing import (
     canonical,
@@ -29,6 +29,7 @@ __all__ = [
     "IssuedTechnician",
     "NewKit",
     "Recipients",
+    "RemovedTechnician",
     "Technician",
     "Unlocked",
     "add_technician",

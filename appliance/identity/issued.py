@@ -10,6 +10,7 @@ nor another kit's slot opens this kit.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -36,10 +37,18 @@ from hw.sshsig import parse_public_line, public_line
 _ISSUED = "fieldkit-technician/1"
 
 
-class IssuedTechnician(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class IssuedTechnician(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="state",
+    tag="issued",
+):
     """A technician as kits are told of them.
 
     Attributes:
+        before: keys that the workshop gave to this name before; a kit may not have heard since.
         key: their public signing key, as OpenSSH writes it.
         recipient: age recipient of their identity.
         kdf, salt: how their passphrase becomes the box's key.
@@ -49,10 +58,25 @@ class IssuedTechnician(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     name: str
     role: Role
     key: str
+    before: list[str] = []
     recipient: str
     kdf: KdfParameters
     salt: Base64
     box: Box
+
+
+class RemovedTechnician(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="state",
+    tag="removed",
+):
+    """A technician of the workshop who is one no more; `keys` are all that it gave to this name."""
+
+    name: str
+    keys: list[str]
 
 
 class IssuedSlot(
@@ -83,8 +107,13 @@ AnySlot: TypeAlias = Slot | IssuedSlot
 """A technician's slot file, whoever made them."""
 
 
-def issue_technician(name: str, role: Role, passphrase: str) -> IssuedTechnician:
+def issue_technician(
+    name: str, role: Role, passphrase: str, before: Sequence[str] = ()
+) -> IssuedTechnician:
     """Make a technician's keys. Their passphrase is kept nowhere.
+
+    Args:
+        before: keys of this name until now.
 
     Raises:
         BadInputError: name or passphrase is unusable.
@@ -97,6 +126,7 @@ def issue_technician(name: str, role: Role, passphrase: str) -> IssuedTechnician
         name=known,
         role=role,
         key=public_line(key),
+        before=list(before),
         recipient=recipient,
         kdf=KDF,
         salt=salt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,21 +138,28 @@ def take_technician(state: Path, issued: IssuedTechnician, master_key: bytes) ->
         UnavailableError: the state folder cannot be written; it can be done again.
     """
     slot, key = issued_slot(issued, master_key), parse_public_line(issued.key)
-    signer = signer_line(technician_principal(issued.name), key)
-    trusted = _trusted(state, issued.name)
-    if not slot_path(state / "keys", issued.name).exists():
-        _let_in(state, slot, key)
-    elif trusted != [signer]:
-        raise UsageError(
-            f"This kit has another technician '{issued.name}', with keys of their own.",
-            "Let the workshop use another name, or remove that one there from every kit first.",
-        )
+    path = slot_path(state / "keys", issued.name)
+    if path.exists():
+        if _has_one_of(state, issued.name, [issued.key]):
+            return
+        if not _has_one_of(state, issued.name, issued.before):
+            raise UsageError(
+                f"This kit has another technician '{issued.name}', with keys of their own.",
+                "Let the workshop use another name for this one.",
+            )
+        # Before the new key is trusted: beside an old slot it would look as if all was done.
+        _drop_slot(state, issued.name)
+    _let_in(state, slot, key)
 
 
-def remove_technician(state: Path, name: str) -> None:
+def remove_technician(state: Path, name: str, keys: Sequence[str] | None = None) -> None:
     """Take a technician off this kit: they cannot unlock it, and nothing that they sign counts.
 
     What they signed before stays readable; one who is not here is no error.
+
+    Args:
+        keys: only if it is one of these (OpenSSH public lines) that the kit trusts under the name;
+            None for whoever has the name.
 
     Raises:
         NotPermittedError: they are the last owner, without whom nobody could add another one.
@@ -159,6 +167,8 @@ def remove_technician(state: Path, name: str) -> None:
         UnavailableError: the state folder cannot be written.
     """
     gone = checked_name(name)
+    if keys is not None and _trusted(state, gone) and not _has_one_of(state, gone, keys):
+        return
     people = list_technicians(state)
     owners = [one for one, role in people if role == "owner"]
     if owners == [gone]:
@@ -167,11 +177,7 @@ def remove_technician(state: Path, name: str) -> None:
         )
     # Trust first: after a power cut in between they can unlock, but nothing they sign is taken.
     _set_trust(state, gone, "")
-    try:
-        slot_path(state / "keys", gone).unlink(missing_ok=True)
-        sync_folder(state / "keys" / "technicians")
-    except OSError as error:
-        raise _cannot_keep(gone, error) from error
+    _drop_slot(state, gone)
 
 
 def renew_trust(unlocked: Unlocked) -> None:
@@ -291,6 +297,22 @@ def _let_in(state: Path, slot: AnySlot, key: Ed25519PublicKey) -> None:
     name = slot.technician
     _set_trust(state, name, signer_line(technician_principal(name), key))
     _keep(slot_path(state / "keys", name), msgspec.json.encode(slot), 0o600)
+
+
+def _drop_slot(state: Path, name: str) -> None:
+    try:
+        slot_path(state / "keys", name).unlink(missing_ok=True)
+        sync_folder(state / "keys" / "technicians")
+    except OSError as error:
+        raise _cannot_keep(name, error) from error
+
+
+def _has_one_of(state: Path, name: str, keys: Sequence[str]) -> bool:
+    """Is it one of these keys that the kit trusts under this name?"""
+    principal = technician_principal(name)
+    lines = {signer_line(principal, parse_public_line(key)) for key in keys}
+    trusted = _trusted(state, name)
+    return bool(trusted) and lines.issuperset(trusted)
 
 
 def _trusted(state: Path, name: str) -> list[str]:

@@ -269,7 +269,7 @@ class Syncing:
             what = f"{len(left.without_medium)} jobs wait for a medium with their backup."
             next_step = "Insert the medium."
         elif lost.gone and not what:
-            what = f"The workshop lost {lost.gone} records that are not whole here any more."
+            what = f"The workshop lost {lost.gone} of the records that are not whole here any more."
             next_step = "Tell the office: the jobs are still on this kit, and can be exported."
         elif aside and not what:
             what = f"The workshop refused {len(aside)} of the records."

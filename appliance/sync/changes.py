@@ -17,7 +17,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from appliance.errors import NotPermittedError
-from appliance.identity import IssuedTechnician, remove_technician, take_technician
+from appliance.identity import (
+    IssuedTechnician,
+    RemovedTechnician,
+    remove_technician,
+    take_technician,
+)
 from appliance.profiles.loader import install_profile, remove_profile
 from appliance.store import Store, Tables
 from appliance.sync.change import (
@@ -199,7 +204,11 @@ class Inbox:
                 document, signature = issued.document.encode(), issued.signature.encode()
                 install_profile(self.state, issued.name, document, signature)
             case "technician":
-                self._take_technician(change.subject, _decoded(change, IssuedTechnician))
+                told: IssuedTechnician | RemovedTechnician = _decoded(
+                    change,
+                    IssuedTechnician | RemovedTechnician,  # type: ignore[arg-type]  # as above
+                )
+                self._take_technician(change.subject, told)
             case "revocation":
                 self._revoke(_decoded(change, Revocation))
             case other:
@@ -213,11 +222,14 @@ class Inbox:
                 install_text(self.state, name, issued.language, issued.version, issued.text)
         return _keep_text(issued)
 
-    def _take_technician(self, subject: str, issued: IssuedTechnician) -> None:
-        if issued.name != subject:
-            raise ChangeDamaged(f"it is about '{subject}' and names '{issued.name}'")
+    def _take_technician(self, subject: str, told: IssuedTechnician | RemovedTechnician) -> None:
+        if told.name != subject:
+            raise ChangeDamaged(f"it is about '{subject}' and names '{told.name}'")
         with self.people:
-            take_technician(self.state, issued, self.master_key)
+            if isinstance(told, IssuedTechnician):
+                take_technician(self.state, told, self.master_key)
+            else:
+                remove_technician(self.state, told.name, told.keys)
 
     def _revoke(self, revocation: Revocation) -> None:
         if revocation.what == "profile":

@@ -4,10 +4,10 @@ A number is taken from one row that stays locked until the transaction ends. So 
 to a number can miss a lower one that was committed later, with several hubs on one database, too.
 
 Of each subject a kit is given only the newest change, which is all that it would keep. What was
-replaced of an order is removed, because it names a customer and nobody is given it any more. Of
-texts, profiles and revocations every version stays: customers agreed to texts, and jobs were done
-with profiles. A number that was given is never given again, and the last one is never removed, so
-a kit that is half way finds its place.
+replaced of an order is removed, because it names a customer, and of a technician, because it holds
+their sealed keys; nobody is given it any more. Of texts, profiles and revocations every version
+stays: customers agreed to texts, and jobs were done with profiles. A number that was given is never
+given again, and the last one is never removed, so a kit that is half way finds its place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from appliance.workshop.tables import HubDatabase, Models
 MOST_CHANGE_BYTES = 4 << 20
 PAGE, PAGE_BYTES = 100, 2 << 20
 _COUNTER = "changes"
-_ORDER = "order"
+_FORGOTTEN = ("order", "technician")
 
 
 def publish(
@@ -76,14 +76,14 @@ def publish(
         document=sealed.document,
         signature=sealed.signature,
     ).execute()
-    if kind == _ORDER:
-        forget_replaced_orders(tables, subject)
+    if kind in _FORGOTTEN:
+        forget_replaced(tables, kind, subject)
     return change
 
 
-def forget_replaced_orders(tables: Models, order: str = "") -> None:
-    """Remove what was told of an order, of every one if none is named, and replaced for all to whom
-    it was told.
+def forget_replaced(tables: Models, kind: str, subject: str = "") -> None:
+    """Remove what was told of a subject, or of every one of a kind, and replaced for all to whom it
+    was told.
     """
     changes, later = tables.changes.alias(), tables.changes.alias()
     replaced = later.select().where(
@@ -92,9 +92,9 @@ def forget_replaced_orders(tables: Models, order: str = "") -> None:
         & (later.version > changes.version)
         & ((later.kit == changes.kit) | (later.kit == EVERY_KIT))
     )
-    old = changes.select(changes.number).where((changes.kind == _ORDER) & fn.EXISTS(replaced))
-    if order:
-        old = old.where(changes.subject == order)
+    old = changes.select(changes.number).where((changes.kind == kind) & fn.EXISTS(replaced))
+    if subject:
+        old = old.where(changes.subject == subject)
     tables.changes.delete().where(tables.changes.number.in_(old)).execute()
 
 

@@ -19,7 +19,7 @@ from playhouse.migrate import SchemaMigrator, migrate
 from appliance.records.chain import read_event
 from appliance.sync.record import Record, Signed
 from appliance.workshop.conflicts import name_jobs
-from appliance.workshop.feed import forget_replaced_orders
+from appliance.workshop.feed import forget_replaced
 from appliance.workshop.joblist import note_job
 from appliance.workshop.listedbackups import mark_damaged
 from appliance.workshop.tables import Models
@@ -62,7 +62,7 @@ def bring_up(database: Database, tables: Models, models: Sequence[Any]) -> None:
     if 0 < found < 3:
         _list_jobs_again(tables)
     if 0 < found < 4:
-        forget_replaced_orders(tables)
+        forget_replaced(tables, "order")
         mark_damaged(tables)
     if 0 < found < 5:
         name_jobs(tables)

@@ -73,7 +73,8 @@ class Models:
         challenges: for passkeys, by their SHA-256; each is answered once.
         tries: to log in, for as long as they count.
         audit: who did what at the workshop.
-        technicians: of the kits, by name; `removed` is 0 for those who may use them.
+        technicians: of the kits, by name, with every public key that it had, one to a line, the
+            newest last; `removed` is 0 for those who may use them.
         notes: what people of the office wrote down of a job.
         orders: work orders; `kit` is empty for whoever comes first.
     """
@@ -463,6 +464,7 @@ def _of_the_office(of: Database) -> dict[str, type[Model]]:
     class Technician(Table):
         name = TextField(primary_key=True)
         role = TextField()
+        keys = TextField()
         added = BigIntegerField()
         removed = BigIntegerField(default=0)
 

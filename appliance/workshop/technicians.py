@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.identity import issue_technician
+from appliance.identity import RemovedTechnician, issue_technician
 from appliance.identity.kit import checked_name, checked_role
-from appliance.sync.change import Change, Revocation
+from appliance.sync.change import Change
 from appliance.workshop.audit import note
+from appliance.workshop.errors import NotThere
 from appliance.workshop.feed import hold_numbers, publish
 from appliance.workshop.hub import Hub
 from appliance.workshop.tables import Models
@@ -43,43 +44,61 @@ def add_technician(hub: Hub, name: str, role: str, passphrase: str, by: str) -> 
         UsageError: there is one of that name.
         BadInputError: name, role or passphrase is unusable.
     """
-    issued = issue_technician(name, checked_role(role), passphrase)
+    known = checked_name(name)
+    checked = checked_role(role)
+    before = _keys_of(hub, known)
+    issued = issue_technician(known, checked, passphrase, before)
 
     def tell(tables: Models) -> Change:
         hold_numbers(hub.database, tables)  # Two at once would both find the name free.
         technicians, now = tables.technicians, int(hub.now())
-        known = technicians.get_or_none(technicians.name == issued.name)
-        if known is not None and not known.removed:
+        row = technicians.get_or_none(technicians.name == known)
+        if row is not None and (not row.removed or _lines(row.keys) != before):
             raise UsageError(
-                f"The kits have a technician '{issued.name}' already.",
+                f"The kits have a technician '{known}' already.",
                 "Choose another name, or remove that one first.",
             )
-        if known is not None:
-            known.delete_instance()
-        technicians.create(name=issued.name, role=issued.role, added=now)
-        note(tables, now, by, f"gave the kits a technician ({issued.role})", issued.name)
-        return publish(hub.database, tables, hub.key, KIND, issued.name, issued)
+        technicians.delete().where(technicians.name == known).execute()
+        keys = "\n".join([*before, issued.key])
+        technicians.create(name=known, role=checked, keys=keys, added=now)
+        note(tables, now, by, f"gave the kits a technician ({checked})", known)
+        return publish(hub.database, tables, hub.key, KIND, known, issued)
 
     return hub.database.write(tell)
 
 
 def remove_technician(hub: Hub, name: str, by: str) -> Change:
-    """Take somebody off every kit, those whom only a kit knows, too.
+    """Take a technician of the workshop off every kit. A kit's own of that name stays.
 
     Raises:
-        BadInputError: nobody can have that name.
+        NotThere: there is none.
     """
-    revoked = Revocation(what="technician", name=checked_name(name))
 
     def tell(tables: Models) -> Change:
         technicians, now = tables.technicians, int(hub.now())
-        of_name = (technicians.name == revoked.name) & (technicians.removed == 0)
-        technicians.update(removed=now).where(of_name).execute()
-        note(tables, now, by, "took a technician off the kits", revoked.name)
-        subject = f"{revoked.what}/{revoked.name}"
-        return publish(hub.database, tables, hub.key, "revocation", subject, revoked)
+        row = technicians.get_or_none(technicians.name == name)
+        if row is None or row.removed:
+            raise NotThere(
+                f"The workshop gave the kits no technician '{name}'.",
+                "See the list; one whom only kits have is revoked by "
+                "'fieldkit workshop publish revocation technician NAME'.",
+            )
+        technicians.update(removed=now).where(technicians.name == name).execute()
+        note(tables, now, by, "took a technician off the kits", name)
+        gone = RemovedTechnician(name=name, keys=_lines(row.keys))
+        return publish(hub.database, tables, hub.key, KIND, name, gone)
 
     return hub.database.write(tell)
+
+
+def _keys_of(hub: Hub, name: str) -> list[str]:
+    with hub.database.reading() as tables:
+        row = tables.technicians.get_or_none(tables.technicians.name == name)
+    return _lines(row.keys) if row is not None else []
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines()
 
 
 def kit_technicians(hub: Hub) -> Sequence[KitTechnician]:

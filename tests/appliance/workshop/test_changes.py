@@ -39,6 +39,7 @@ from appliance.sync.changes import Inbox
 from appliance.sync.hubclient import HubClient, Paused
 from appliance.sync.order import Order, OrderGone
 from appliance.sync.requests import kit_id
+from appliance.workshop.errors import NotThere
 from appliance.workshop.feed import PAGE, changes_for, publish
 from appliance.workshop.tables import HubDatabase
 from appliance.workshop.technicians import add_technician, kit_technicians, remove_technician
@@ -391,12 +392,43 @@ def test_a_technician_who_is_removed_at_the_workshop_is_gone_and_can_come_back_w
         unlock(kit.state, "sipho", SENT_PASSPHRASE)
     (there,) = [one for one in kit_technicians(workshop.hub) if one.name == "sipho"]
     assert there.removed > 0
+    with pytest.raises(NotThere, match="no technician 'sipho'"):
+        remove_technician(workshop.hub, "sipho", "Olga")
 
     add_technician(workshop.hub, "sipho", "technician", "another sentence of his", "Olga")
     kit.fetch()
     assert unlock(kit.state, "sipho", "another sentence of his").technician.role == "technician"
     assert lines_of(kit.state, "sipho") not in ([], [line])
     assert kit.whys("sipho") == []
+
+
+def test_a_kit_that_was_away_meanwhile_takes_the_new_keys_or_the_removal(
+    kit: Kit, workshop: Workshop
+) -> None:
+    """It is told only the newest of what it missed, and the sealed keys before are kept nowhere."""
+    hub, words = workshop.hub, ("first long passphrase", "second long passphrase", "third of them")
+    add_technician(hub, "naledi", "technician", words[0], "Olga")
+    kit.fetch()
+    for passphrase in words[1:]:
+        remove_technician(hub, "naledi", "Olga")
+        add_technician(hub, "naledi", "technician", passphrase, "Olga")
+    kit.fetch()
+    assert kit.whys("naledi") == []
+    assert unlock(kit.state, "naledi", words[2]).technician.name == "naledi"
+    with pytest.raises(PassphraseError):
+        unlock(kit.state, "naledi", words[0])
+    assert len(lines_of(kit.state, "naledi")) == 1
+
+    remove_technician(hub, "naledi", "Olga")
+    add_technician(hub, "naledi", "technician", words[0], "Olga")
+    remove_technician(hub, "naledi", "Olga")
+    kit.fetch()
+    assert lines_of(kit.state, "naledi") == []
+    with hub.database.reading() as tables:
+        changes = tables.changes
+        told = [row.document for row in changes.select().where(changes.subject == "naledi")]
+    assert len(told) == 1
+    assert "ciphertext" not in told[0]
 
 
 def test_a_technician_whom_the_kit_has_of_its_own_stays_who_they_are(
@@ -411,6 +443,29 @@ def test_a_technician_whom_the_kit_has_of_its_own_stays_who_they_are(
     assert "Let the workshop use another name" in kit.whys("anton")[0]
     assert lines_of(kit.state, "anton") == before
     assert unlock(kit.state, "anton", "another long sentence").technician.role == "technician"
+
+    remove_technician(workshop.hub, "anton", "Olga")
+    kit.fetch()
+    assert lines_of(kit.state, "anton") == before, "he is not the one who was removed"
+    assert kit.whys("anton") == []
+
+
+def test_what_was_put_aside_is_taken_once_its_reason_has_gone(kit: Kit, workshop: Workshop) -> None:
+    owner = unlock(kit.state, OWNER, OWNER_PASSPHRASE)
+    identity.add_technician(owner, "bongi", "technician", "another long sentence")
+    add_technician(workshop.hub, "bongi", "technician", SENT_PASSPHRASE, "Olga")
+    publish_text(workshop.hub.database, workshop.keys.signing, "later", "en", "Later.")
+    kit.fetch()
+    assert len(kit.whys("bongi")) == 1
+    identity.remove_technician(kit.state, "bongi")
+    kit.fetch()
+    assert len(kit.whys("bongi")) == 1, "by itself it does not begin anew"
+    kit.inbox.try_again()
+    kit.fetch()
+    assert kit.whys("bongi") == []
+    assert unlock(kit.state, "bongi", SENT_PASSPHRASE).technician.name == "bongi"
+    assert kit.text("later") == [(1, "Later.")]
+    assert kit.fetch() == 0
 
 
 def test_a_power_cut_between_trust_and_slot_is_mended_when_the_change_comes_again(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -23,7 +25,11 @@ from appliance.records.events import Note
 from appliance.service.book import Book
 from appliance.service.syncing import Syncing
 from appliance.sync.enrolcode import enrol_code
+from appliance.sync.hubclient import ComeAgain, HubClient
 from appliance.sync.outbox import Outbox
+from appliance.workshop.checking import Check
+from appliance.workshop.kept import LiveHub
+from appliance.workshop.tables import Models
 from hw.config import load_config
 from tests.appliance.records.sample import compiled, open_records, plan_document
 from tests.appliance.workshop.conftest import Workshop, serving
@@ -241,6 +247,105 @@ def test_what_the_workshop_refuses_is_told_with_its_reason(
     assert "cloned or set back" in view.aside[0].why
     again = kit.syncing.now(wait=True)
     assert (again.put_aside, again.aside) == (1, view.aside), "tried again, refused again, kept"
+
+
+def set_back(workshop: Workshop, copy: Path) -> None:
+    """Put an older copy of the hub's database in its place, while it serves."""
+    with closing(sqlite3.connect(copy)) as old, closing(connected(workshop)) as now:
+        old.backup(now)
+
+
+def connected(workshop: Workshop) -> sqlite3.Connection:
+    return sqlite3.connect(workshop.folder / "hub.db")
+
+
+@pytest.fixture
+def older(tmp_path: Path, workshop: Workshop, kit: Kit) -> Path:
+    """A copy of the hub's database in which the kit is enrolled and one job lies."""
+    kit.enrol()
+    kit.new_job()
+    kit.syncing.now(wait=True)
+    with closing(connected(workshop)) as now, closing(sqlite3.connect(tmp_path / "old")) as old:
+        now.backup(old)
+    return tmp_path / "old"
+
+
+def test_a_workshop_that_was_set_back_is_sent_again_what_it_signed_for_and_lost(
+    kit: Kit, workshop: Workshop, older: Path
+) -> None:
+    job = kit.new_job()
+    assert kit.syncing.now(wait=True).state == "idle"
+    set_back(workshop, older)
+    assert stored(workshop, job) == []
+    kit.book.append(job, Note(author=OWNER, text="It goes on."))
+    other = kit.new_job()
+    view = kit.syncing.now(wait=True)
+    assert (view.state, view.put_aside, view.what) == ("idle", 0, "")
+    assert stored(workshop, job) == [(1, 1), (2, 2)]
+    assert stored(workshop, other) == [(1, 1)]
+    assert list(Check(LiveHub(workshop.hub)).findings()) == []
+
+
+def test_what_the_workshop_lost_and_the_kit_let_go_of_is_told(
+    kit: Kit, workshop: Workshop, older: Path
+) -> None:
+    job = kit.new_job()
+    kit.syncing.now(wait=True)
+    workshop.clock[0] += 91 * DAY_S
+    try:
+        assert kit.syncing.now(wait=True).retired >= 1
+        set_back(workshop, older)
+        view = kit.syncing.now(wait=True)
+    finally:
+        workshop.clock[0] -= 91 * DAY_S
+    assert "The workshop lost 1 of the records" in view.what
+    assert "can be exported" in view.next_step
+    assert kit.book.records.job(job).length == 1
+
+
+def test_nothing_goes_from_a_kit_that_the_workshop_does_not_sign_for_once_more(
+    kit: Kit, workshop: Workshop
+) -> None:
+    """A single record is lost, of which the numbers say nothing."""
+    kit.enrol()
+    job = kit.new_job()
+    kit.syncing.now(wait=True)
+    kit.new_job()
+    kit.syncing.now(wait=True)
+
+    def lose(tables: Models) -> None:
+        for table in (tables.records, tables.jobs):
+            table.delete().where(table.job == job).execute()
+
+    workshop.hub.database.write(lose)
+    workshop.clock[0] += 91 * DAY_S
+    try:
+        assert kit.syncing.now(wait=True).retired == 1
+        assert stored(workshop, job) == [], "it comes with the next pass"
+        assert kit.syncing.now(wait=True).retired == 1
+        assert stored(workshop, job) == [(1, 1)]
+    finally:
+        workshop.clock[0] -= 91 * DAY_S
+
+
+def test_what_is_tried_again_keeps_its_reason_until_the_workshop_answers(
+    kit: Kit, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.enrol()
+    job = kit.new_job()
+    with monkeypatch.context() as smaller:
+        smaller.setattr("appliance.workshop.api.MOST_RECORD_BYTES", 500)
+        before = kit.syncing.now(wait=True)
+    assert [one.job for one in before.aside] == [job]
+
+    def away(*_: object) -> None:
+        raise ComeAgain("The hub is away.", "Wait.")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(HubClient, "hello", away)
+        view = kit.syncing.now(wait=True)
+    assert (view.put_aside, view.aside) == (1, before.aside)
+    assert kit.syncing.now(wait=True).put_aside == 0
 
 
 def test_what_the_workshop_had_for_long_is_let_go_by_its_clock(
