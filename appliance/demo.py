@@ -382,7 +382,7 @@ def _hand_over(demo: Demo, client: Client, hub: DemoHub) -> None:
         f"{output.counted(there['records'], 'record')} and {output.counted(there['blobs'], 'file')}"
     )
     why = "each signature, chain, receipt and hash holds" if held else kit.what or "see above"
-    demo.claim("workshop", held, f"at the workshop: {stored}; {why}")
+    demo.claim("workshop", held, f"{stored} lie there; {why}")
 
 
 def _open_backup(demo: Demo, hub: DemoHub, backup: m.BackupView, before: bytes) -> None:

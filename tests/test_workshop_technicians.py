@@ -9,7 +9,14 @@ import pytest
 from appliance.client import ApiError
 from tests.stack import Stack, running_stack
 from tests.test_main_job import REFUSED, begin, new_bytes, settled
-from tests.test_workshop import free_port, made_workshop, serving, wait_for, workshop_json
+from tests.test_workshop import (
+    free_port,
+    made_workshop,
+    serving,
+    wait_for,
+    workshop_command,
+    workshop_json,
+)
 
 NAME, PASSPHRASE = "thandi", "five words for every van"
 
@@ -53,6 +60,9 @@ def test_a_technician_of_the_workshop_writes_on_a_kit_and_is_taken_off_it(tmp_pa
         assert ended.returncode == 0, ended.stderr
         assert work.memory() == data
 
+        with workshop_command(folder, "publish", "revocation", "technician", NAME) as command:
+            _, told = command.communicate(timeout=60)
+        assert (command.returncode, "technician remove thandi" in told) == (64, True)
         workshop_json(folder, "technician", "remove", NAME)
         wait_for(stack, "idle")
         mark = stack.mark()

@@ -14,7 +14,7 @@ from appliance.cli.workshop import Database, Folder, open_workshop
 from appliance.identity.kit import checked_name
 from appliance.profiles.loader import checked_profile_name, parse_profile, signature_path
 from appliance.sync.change import ProfileIssued, Revocation
-from hw.errors import BadInputError
+from hw.errors import BadInputError, UsageError
 from hw.sshsig import sign
 from hw.statements import NAMESPACE_PROFILE
 
@@ -86,8 +86,16 @@ def revocation(
     A kit itself is shut out with: fieldkit workshop revoke.
     """
     checked = checked_name if what is Revocable.TECHNICIAN else checked_profile_name
+    from appliance.workshop.technicians import kit_technicians  # noqa: PLC0415 - the hub's libraries
+
     revoked = Revocation(what=what.value, name=checked(name))
     hub, _ = open_workshop(folder, database)
+    own = {one.name for one in kit_technicians(hub) if not one.removed}
+    if what is Revocable.TECHNICIAN and revoked.name in own:
+        raise UsageError(
+            f"The workshop gave '{revoked.name}' to its kits.",
+            f"Take them back: fieldkit workshop technician remove {revoked.name}",
+        )
     change = hub.publish("revocation", f"{revoked.what}/{revoked.name}", revoked)
     _told(change.version, f"revocation of the {revoked.what} {revoked.name}", as_json=as_json)
 
