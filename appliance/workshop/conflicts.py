@@ -90,14 +90,13 @@ def settle(database: HubDatabase, sha256: str, decision: str, by: str, now: floa
 
     def keep(tables: Models) -> None:
         refused = tables.conflicts
+        said = refused.update(settled=int(now), settled_by=by, decision=words)
+        first = said.where((refused.sha256 == sha256) & (refused.settled == 0)).execute()
         row = _get(tables, sha256)
-        if row.settled:
+        if not first:
             raise UsageError(
                 f"{row.settled_by} has settled this already.", "Look at the settled conflicts."
             )
-        refused.update(settled=int(now), settled_by=by, decision=words).where(
-            refused.sha256 == sha256
-        ).execute()
         note(tables, now, by, "settled a conflict", f"{row.job}: {words}")
 
     database.write(keep)

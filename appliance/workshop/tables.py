@@ -22,6 +22,7 @@ from peewee import (
     CompositeKey,
     Database,
     DatabaseError,
+    DataError,
     IntegerField,
     Model,
     OperationalError,
@@ -33,7 +34,7 @@ from playhouse.cockroachdb import CockroachDatabase
 from playhouse.db_url import connect
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
-from appliance.workshop.errors import HubFull, HubUnavailable
+from appliance.workshop.errors import HubFull, HubUnavailable, Malformed
 from appliance.workshop.turns import Turns
 from hw.errors import UsageError
 
@@ -183,6 +184,11 @@ class HubDatabase:
 def _told_in_words() -> Iterator[None]:
     try:
         yield
+    except DataError as error:
+        raise Malformed(
+            "Something in this cannot be kept: a sign that is none, or a number that is too large.",
+            "Type it again without what was pasted.",
+        ) from error
     except (OperationalError, DatabaseError) as error:
         # Subclasses are mistakes in a statement, and conflicts that the caller looks for.
         if type(error) not in (OperationalError, DatabaseError):

@@ -134,7 +134,7 @@ def make_office_app(hub: Hub, keys: WorkshopKeys) -> ASGIApp:
             413: FormTooLarge(),
             500: PageFailed(),
         }
-        told = known.get(status, NotThere("There is no such page.", "Go on from the list of jobs."))
+        told = known.get(status, NotThere("There is no such page.", "Check the address."))
         return office.problem(Visit(request, None, FormData()), told)
 
     static = Mount(_STATIC, StaticFiles(directory=Path(__file__).parent / "static"))

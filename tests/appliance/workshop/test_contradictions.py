@@ -20,11 +20,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import structs
 
+from appliance.ids import uuid7
 from appliance.sync.change import EVERY_KIT, Change
 from appliance.sync.order import Booking, Order
+from appliance.sync.record import NO_RECORD, Record, Signed, seal_record
 from appliance.workshop import tables as hub_tables
 from appliance.workshop.audit import entries
-from appliance.workshop.errors import HubUnavailable
+from appliance.workshop.conflicts import conflicts_of_job, settle
+from appliance.workshop.errors import HubUnavailable, Malformed
 from appliance.workshop.orders import Orders
 from appliance.workshop.people import People
 from appliance.workshop.tables import HubDatabase, Models
@@ -165,6 +168,56 @@ def test_two_owners_who_remove_each_other_at_the_same_moment_leave_one(
         (left,) = people.all()
         assert left.role == "owner"
         database.write(lambda tables: tables.people.delete().execute())
+
+
+def test_of_two_who_settle_a_conflict_at_the_same_moment_one_has_said_it(where: str) -> None:
+    sealed = seal_record(
+        Record(
+            format="fieldkit-record/1",
+            record=uuid7(),
+            kit="k",
+            sequence=1,
+            prev_sha256=NO_RECORD,
+            job=JOB,
+            first=1,
+            prev_hash=NO_RECORD,
+            events=[Signed(document="{}", signature="")],
+            head=Signed(document="{}", signature=""),
+            blobs=[],
+        ),
+        Ed25519PrivateKey.generate(),
+    )
+    row = {"kit": "k", "record": "r", "sequence": 1, "why": "w", "received": 1}
+
+    def keep(tables: Models) -> None:
+        tables.conflicts.create(sha256=sealed.sha256, body=sealed.body, job=JOB, **row)
+
+    with opened(where) as database:
+        database.write(keep)
+
+        def settled_by_oskar(tables: Models) -> None:
+            refused = tables.conflicts
+            refused.update(settled=5, settled_by=BY, decision="Mine.").where(
+                (refused.sha256 == sealed.sha256) & (refused.settled == 0)
+            ).execute()
+
+        late = partial(settle, database, sealed.sha256, "Hers.", "Olga", 6.0)
+        (told,) = done_during(where, settled_by_oskar, [late])
+        with pytest.raises(UsageError, match="Oskar has settled this already"):
+            told.result()
+        (kept,) = conflicts_of_job(database, JOB)
+        assert (kept.settled_by, kept.decision) == (BY, "Mine.")
+
+
+def test_what_postgresql_cannot_keep_is_told_and_nothing_is_kept(where: str) -> None:
+    with opened(where) as database:
+        orders = Orders(database, Ed25519PrivateKey.generate(), time.time)
+        people = People(database, time.time)
+        with pytest.raises(Malformed, match="cannot be kept"):
+            people.add("Ute\x00", "office", BY)
+        assert [one for one in people.all() if one.name.startswith("Ute")] == []
+        with pytest.raises(Malformed, match="cannot be kept"):
+            orders.of_job("\x00")
 
 
 def test_two_that_wait_for_each_other_are_both_done(where: str) -> None:

@@ -269,9 +269,10 @@ def test_a_printed_list_repeats_its_headings_on_every_sheet(
 
 def test_a_customer_who_mistypes_is_not_led_into_the_office(desk: Desk) -> None:
     with desk.nobody() as client:
-        answer = client.get("/mail-in/not-a-token")
-        assert answer.status_code == 404
-        assert 'href="/jobs"' not in answer.text
-        assert "list of jobs" not in answer.text
+        for path in ("/mail-in/not-a-token", "/mail-in/x/y", "/mail-in/x/slip.pdf", "/mail-inn"):
+            answer = client.get(path)
+            assert answer.status_code == 404
+            for way in ('href="/"', 'href="/jobs"', "list of jobs", "/login"):
+                assert way not in answer.text, path
     with desk.somebody("technician") as client:
         assert "list of jobs" in client.get("/jobs/nowhere").text
